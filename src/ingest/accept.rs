@@ -1,0 +1,222 @@
+//! What every format's records go through: the source's defaults, one spelling
+//! of names, secrets out, numbers sane, and the identity (DESIGN §4).
+
+use std::borrow::Cow;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{
+    formats::{Found, Reject, RejectReason, read::is_nothing},
+    secrets,
+};
+use crate::{
+    config::{IdentityBy, Source},
+    record::{Status, Text, UsageRecord},
+};
+
+/// Quantities from here on are absurd for one request.
+const ABSURD: i64 = 1 << 53;
+
+/// Where an entry stands: for ids that have to be made from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The entry's own bytes.
+    pub raw: &'a [u8],
+    pub file: &'a str,
+    pub line: u64,
+}
+
+/// Makes a format's finding a record of the book.
+///
+/// # Errors
+/// Where a value cannot be true.
+pub fn accept<'a>(found: Found<'a>, source: &Source, place: Place<'_>) -> Result<UsageRecord<'a>, Reject> {
+    let Found { mut record, ids, created } = found;
+    if !record.ts.is_sane() {
+        return Err(Reject::new(
+            RejectReason::BadTime,
+            format!("the request is of {}, expected a time between 2020 and 2100", record.ts),
+        ));
+    }
+    if let Some(quantity) = record.quantities.0.iter().flatten().find(|&&quantity| !(0..ABSURD).contains(&quantity)) {
+        return Err(Reject::new(
+            RejectReason::OutOfRange,
+            format!("a quantity is `{quantity}`, expected less than 2^53"),
+        ));
+    }
+    record.provider = provider(record.provider, source)?;
+    if record.model.is_empty() {
+        record.model = Cow::Borrowed("unknown");
+    }
+    if record.model_requested.as_ref() == Some(&record.model) {
+        record.model_requested = None;
+    }
+    record.tier = record.tier.map(tier).or_else(|| source.tier.clone().map(Cow::Owned));
+    if record.gateway_cache && record.status == Status::Error {
+        record.gateway_cache = false;
+    }
+    identify(&mut record, ids, created, source, place);
+    redact_all(&mut record);
+    Ok(record)
+}
+
+/// Who bills, in lower case, under the one name per provider.
+fn provider<'a>(reported: Text<'a>, source: &Source) -> Result<Text<'a>, Reject> {
+    let name = if reported.is_empty() {
+        let name = source.provider.clone().ok_or_else(|| {
+            Reject::new(
+                RejectReason::MissingField,
+                "the record does not say who bills for it: set `provider` in the source, for example `provider = \"groq\"`",
+            )
+        })?;
+        return Ok(Cow::Owned(name));
+    } else if reported.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b' ') {
+        Cow::Owned(reported.trim().to_ascii_lowercase().replace(' ', "-"))
+    } else {
+        reported
+    };
+    Ok(match name.as_ref() {
+        "azure_openai" | "azure-openai" | "az.ai.openai" | "azure.ai.openai" => Cow::Borrowed("azure"),
+        "aws.bedrock" | "aws_bedrock" | "aws-bedrock" | "amazon-bedrock" => Cow::Borrowed("bedrock"),
+        "together" | "together_ai" | "together-ai" => Cow::Borrowed("together"),
+        "gcp.vertex_ai" | "vertex_ai" | "google-vertex-ai" | "vertexai" => Cow::Borrowed("vertex"),
+        "gcp.gemini" | "gcp.gen_ai" | "google-ai-studio" | "google" => Cow::Borrowed("gemini"),
+        "x_ai" | "x-ai" | "grok" => Cow::Borrowed("xai"),
+        "fireworks_ai" | "fireworks-ai" => Cow::Borrowed("fireworks"),
+        "mistral_ai" | "mistralai" | "mistral-ai" => Cow::Borrowed("mistral"),
+        _ => name,
+    })
+}
+
+/// The tier in lower case; the names for the ordinary one are one.
+fn tier(name: Text<'_>) -> Text<'_> {
+    match name.as_ref() {
+        "on_demand" | "default" | "standard" => Cow::Borrowed("on_demand"),
+        _ if name.bytes().any(|byte| byte.is_ascii_uppercase()) => tier(Cow::Owned(name.to_ascii_lowercase())),
+        _ => name,
+    }
+}
+
+/// Sets `request_id` and completes `part`.
+fn identify<'a>(
+    record: &mut UsageRecord<'a>,
+    ids: [Option<Text<'a>>; 2],
+    created: Option<i64>,
+    source: &Source,
+    place: Place<'_>,
+) {
+    let id = ids.into_iter().flatten().find(|id| is_id(id));
+    if let Some(id) = id.filter(|_| source.identity == IdentityBy::Record) {
+        if let Some(second) = created.filter(|_| can_repeat(&id)) {
+            add_part(record, &second.to_string());
+        }
+        record.request_id = id;
+    } else {
+        let mut bytes = Vec::with_capacity(record.provider.len() + place.raw.len() + 1);
+        bytes.extend_from_slice(record.provider.as_bytes());
+        bytes.push(0);
+        if source.identity == IdentityBy::Line {
+            bytes.extend_from_slice(format!("{}\0{}\0{}", source.name, place.file, place.line).as_bytes());
+        } else {
+            bytes.extend_from_slice(place.raw);
+        }
+        record.request_id = Cow::Owned(format!("h_{:032x}", xxh3_128(&bytes)));
+    }
+    if record.gateway_cache {
+        add_part(record, &format!("cache {}", record.ts));
+    }
+}
+
+fn add_part(record: &mut UsageRecord<'_>, part: &str) {
+    record.part = Cow::Owned(if record.part.is_empty() { part.to_owned() } else { format!("{}/{part}", record.part) });
+}
+
+/// Whether it is an id at all: not null, empty, `0` or all zeros.
+fn is_id(id: &str) -> bool {
+    !is_nothing(id) && id.bytes().any(|byte| byte.is_ascii_alphanumeric() && byte != b'0')
+}
+
+/// Whether an id is so short that its provider must draw it again: fewer than
+/// 16 characters after the leading words that end in `-` or `_`.
+fn can_repeat(id: &str) -> bool {
+    let mut rest = id;
+    while let Some(at) = rest.find(['-', '_']) {
+        if at == 0 || !rest[..at].bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            break;
+        }
+        rest = &rest[at + 1..];
+    }
+    rest.chars().count() < 16
+}
+
+fn redact_all(record: &mut UsageRecord<'_>) {
+    let required = [&mut record.request_id, &mut record.part, &mut record.provider, &mut record.model];
+    let optional = [
+        &mut record.model_requested,
+        &mut record.tier,
+        &mut record.team_reported,
+        &mut record.user,
+        &mut record.project,
+        &mut record.tags,
+        &mut record.error_code,
+    ];
+    for text in required.into_iter().chain(optional.into_iter().flatten()) {
+        if let Cow::Owned(redacted) = secrets::redact(text) {
+            *text = Cow::Owned(redacted);
+        }
+    }
+    if let Some(key) = &mut record.key
+        && let Cow::Owned(redacted) = secrets::redact_key(key)
+    {
+        *key = Cow::Owned(redacted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Instant;
+
+    const PLACE: Place<'static> = Place { raw: b"{}", file: "a.jsonl", line: 1 };
+
+    fn identity(id: Option<&'static str>, created: Option<i64>) -> (String, String) {
+        let source = Source { provider: Some("groq".into()), ..Source::default() };
+        let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
+        found.ids = [id.map(Cow::Borrowed), None];
+        found.created = created;
+        let record = accept(found, &source, PLACE).unwrap();
+        (record.request_id.into_owned(), record.part.into_owned())
+    }
+
+    #[test]
+    fn short_ids_carry_the_second_in_which_they_were_made() {
+        let long = "chatcmpl-6b77f788-464c-47b3-ad3d-baf89e67bc6f";
+        assert_eq!(identity(Some(long), Some(5)), (long.into(), String::new()));
+        assert_eq!(identity(Some("chatcmpl-424"), Some(5)), ("chatcmpl-424".into(), "5".into()));
+        assert_eq!(identity(Some("chatcmpl-424"), None), ("chatcmpl-424".into(), String::new()));
+        assert!(can_repeat("batch_req_out_0123456789abcde"));
+        assert!(!can_repeat("batch_req_out_0123456789abcdef"));
+    }
+
+    #[test]
+    fn what_is_no_id_is_replaced_by_a_hash_of_the_entry() {
+        let hash = identity(None, None).0;
+        assert!(hash.starts_with("h_") && hash.len() == 34, "{hash}");
+        for nothing in ["None", "null", "0", "", "00000000-0000-0000-0000-000000000000"] {
+            assert_eq!(identity(Some(nothing), Some(5)), (hash.clone(), String::new()), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn providers_and_tiers_have_one_name() {
+        let source = Source { tier: Some("batch".into()), ..Source::default() };
+        let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
+        found.record.provider = Cow::Borrowed("Azure_OpenAI");
+        let record = accept(found.clone(), &source, PLACE).unwrap();
+        assert_eq!((record.provider.as_ref(), record.tier.as_deref()), ("azure", Some("batch")));
+        found.record.tier = Some(Cow::Borrowed("Default"));
+        assert_eq!(accept(found.clone(), &source, PLACE).unwrap().tier.as_deref(), Some("on_demand"));
+        found.record.provider = Cow::Borrowed("");
+        assert_eq!(accept(found, &source, PLACE).unwrap_err().reason, RejectReason::MissingField);
+    }
+}

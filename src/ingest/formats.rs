@@ -1,0 +1,269 @@
+//! Log formats: bytes in, usage records out, one file per format.
+//!
+//! A format sees one entry at a time (a JSON value or a CSV row) and knows
+//! nothing of files, prices, other entries or the book. It reports what it
+//! finds to a [`Sink`]: a record, an entry that is valid but no usage, or one
+//! that is broken. What all formats share (default provider and tier, ids,
+//! secrets, sanity) happens behind the sink, in [`super::accept`].
+
+pub mod native;
+pub mod read;
+pub mod usage;
+
+use std::borrow::Cow;
+
+pub use read::{CsvRow, Fields};
+
+use crate::{
+    config::Source,
+    json::{Kind, Value},
+    record::{Meter, Quantities, Status, Text, UsageRecord},
+};
+
+/// One entry of a log.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry<'a> {
+    Json(Value<'a>),
+    Csv(CsvRow<'a>),
+}
+
+/// One log format.
+pub trait Format: Send + Sync {
+    /// Used in config, paths and messages, e.g. `litellm`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can be written as CSV with a header line.
+    fn reads_csv(&self) -> bool {
+        false
+    }
+
+    /// How sure this format is that the entry is one of its own, from 0 to
+    /// 100, and by what it knows: for `auto`. An entry of another format gives
+    /// 0; one that could be of several, less than 60.
+    fn recognises(&self, entry: &Entry<'_>) -> Recognition;
+
+    /// Reads one entry. It may hold no record, one or many.
+    fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>);
+}
+
+/// How sure a format is of an entry, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recognition {
+    pub confidence: u8,
+    /// What gave it away: `"object": "chat.completion"`.
+    pub because: Cow<'static, str>,
+}
+
+impl Recognition {
+    pub const NONE: Self = Self { confidence: 0, because: Cow::Borrowed("") };
+
+    #[must_use]
+    pub const fn of(confidence: u8, because: &'static str) -> Self {
+        Self { confidence, because: Cow::Borrowed(because) }
+    }
+}
+
+/// Where a format puts what it finds in an entry.
+pub trait Sink<'a> {
+    fn record(&mut self, found: Found<'a>);
+    /// Valid, and not usage: a health check, a parent span.
+    fn skip(&mut self, reason: Skip);
+    /// Broken: the entry goes to quarantine.
+    fn reject(&mut self, reject: Reject);
+}
+
+/// A record, and what its identity is made from.
+///
+/// `record.request_id` is left empty and `record.part` may name an underlying
+/// model or a plugin; [`super::accept`] makes the final ones.
+#[derive(Debug, Clone)]
+pub struct Found<'a> {
+    pub record: UsageRecord<'a>,
+    /// Ids in the order of preference: the response's own first. Null-like
+    /// ones (`None`, `0`, all zeros) may be among them; they are passed over.
+    pub ids: [Option<Text<'a>>; 2],
+    /// The second of the body's own `created`, where this format repeats it in
+    /// every version of a request: it tells reused short ids apart.
+    pub created: Option<i64>,
+}
+
+impl<'a> Found<'a> {
+    #[must_use]
+    pub const fn new(record: UsageRecord<'a>) -> Self {
+        Self { record, ids: [None, None], created: None }
+    }
+}
+
+/// Why a valid entry is no usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Skip {
+    /// Nothing in it speaks of a model or of usage.
+    NotUsage,
+    /// A health check or probe of the gateway.
+    HealthCheck,
+    /// A span, trace or plugin entry that repeats or wraps what others report.
+    NotGeneration,
+    /// A poll or a listing of jobs: the work itself is logged elsewhere.
+    Poll,
+    /// A sum over many requests.
+    Aggregate,
+    /// A call of a tool server that no model took part in.
+    ToolCall,
+}
+
+impl Skip {
+    /// The name under which it is counted.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotUsage => "not_usage",
+            Self::HealthCheck => "health_check",
+            Self::NotGeneration => "not_generation",
+            Self::Poll => "poll",
+            Self::Aggregate => "aggregate",
+            Self::ToolCall => "tool_call",
+        }
+    }
+}
+
+/// Why an entry is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RejectReason {
+    NotJson,
+    NotUtf8,
+    NotCsv,
+    TooLong,
+    WrongType,
+    OutOfRange,
+    MissingField,
+    BadTime,
+    /// The file ended inside it.
+    CutOff,
+}
+
+impl RejectReason {
+    /// The name under which it is counted and stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotJson => "not_json",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotCsv => "not_csv",
+            Self::TooLong => "too_long",
+            Self::WrongType => "wrong_type",
+            Self::OutOfRange => "out_of_range",
+            Self::MissingField => "missing_field",
+            Self::BadTime => "bad_time",
+            Self::CutOff => "cut_off",
+        }
+    }
+}
+
+/// A broken entry: the reason, and what was found and expected, for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    pub reason: RejectReason,
+    pub detail: String,
+}
+
+impl Reject {
+    #[must_use]
+    pub fn new(reason: RejectReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    #[must_use]
+    pub fn missing(field: &str, expected: &str) -> Self {
+        Self::new(RejectReason::MissingField, format!("`{field}` is missing, expected {expected}"))
+    }
+}
+
+/// An HTTP status code, as number or text; 0 and other codes that HTTP does not
+/// have are kept as they are, if they fit.
+///
+/// # Errors
+/// Where it cannot be a status code.
+pub(crate) fn http_status(name: &str, value: Value<'_>) -> Result<Option<i16>, Reject> {
+    let Some(code) = Fields::count(name, Some(value))? else { return Ok(None) };
+    match i16::try_from(code) {
+        Ok(code) if code < 1000 => Ok(Some(code)),
+        _ => Err(Reject::new(RejectReason::OutOfRange, format!("`{name}` is `{code}`, expected an HTTP status code"))),
+    }
+}
+
+/// How a request ended, by its HTTP status and the code of its error.
+pub(crate) fn status(http_status: Option<i16>, error_code: Option<&str>) -> Status {
+    match (http_status, error_code) {
+        (_, Some("blocked_api_access" | "budget_exceeded" | "guardrail_blocked" | "content_blocked")) => {
+            Status::Blocked
+        }
+        (_, Some(code)) if code.starts_with("spend_") => Status::Blocked,
+        // Nobody waited for the answer.
+        (Some(0 | 499), _) => Status::Cancelled,
+        (Some(code), _) if code >= 400 => Status::Error,
+        (Some(_), _) | (None, None) => Status::Success,
+        (None, Some(_)) => Status::Error,
+    }
+}
+
+/// The allow-listed labels among the members of an object, as canonical JSON:
+/// names sorted, values as text. `None` where there are none.
+pub(crate) fn tags<'a>(labels: Value<'_>, source: &Source) -> Option<Text<'a>> {
+    let mut kept: Vec<(Cow<'_, str>, Cow<'_, str>)> = labels
+        .entries()
+        .filter(|(key, _)| source.tags.iter().any(|tag| tag == &key.text()))
+        .filter_map(|(key, value)| {
+            let text = match value.kind() {
+                Kind::Bool(_) => Some(Cow::Borrowed(value.raw())),
+                _ => Fields::any_text(Some(value)),
+            };
+            Some((key.text(), text?))
+        })
+        .collect();
+    kept.sort();
+    kept.dedup_by(|later, first| later.0 == first.0);
+    if kept.is_empty() {
+        return None;
+    }
+    let object: serde_json::Map<_, _> =
+        kept.into_iter().map(|(key, text)| (key.into_owned(), text.into_owned().into())).collect();
+    Some(Text::Owned(serde_json::Value::Object(object).to_string()))
+}
+
+/// The meters beyond tokens, under the names of their columns or the ones that
+/// gateways commonly write beside `usage`.
+///
+/// # Errors
+/// Where one of them is no quantity.
+pub(crate) fn other_meters(usage: Value<'_>, quantities: &mut Quantities) -> Result<(), Reject> {
+    for (key, value) in usage.entries() {
+        let name = key.raw();
+        let (meter, quantity) = match name {
+            "audio_ms" => (Meter::AudioMs, Fields::millis(name, Some(value), 1_000)?),
+            "audio_seconds" | "seconds" => (Meter::AudioMs, Fields::millis(name, Some(value), 1_000_000)?),
+            "characters" => (Meter::Characters, Fields::count(name, Some(value))?),
+            "images" => (Meter::Images, Fields::count(name, Some(value))?),
+            "web_searches" => (Meter::WebSearches, Fields::count(name, Some(value))?),
+            "page_visits" => (Meter::PageVisits, Fields::count(name, Some(value))?),
+            "code_ms" => (Meter::CodeMs, Fields::millis(name, Some(value), 1_000)?),
+            "browser_ms" => (Meter::BrowserMs, Fields::millis(name, Some(value), 1_000)?),
+            _ => continue,
+        };
+        quantities[meter] = quantity.or(quantities[meter]);
+    }
+    Ok(())
+}
+
+/// Every format that a source can name, in the order of the documentation.
+static FORMATS: &[&dyn Format] = &[&native::Native];
+
+/// The format of that name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static dyn Format> {
+    FORMATS.iter().copied().find(|format| format.name() == name)
+}
+
+/// Every format's name, in the order of the documentation.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|format| format.name())
+}

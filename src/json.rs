@@ -1,0 +1,627 @@
+//! A JSON document, scanned once into a flat list of nodes that borrow the text.
+//!
+//! Formats look at a handful of the fields of a line and must keep the digits
+//! of numbers as they stand, so nothing is decoded before it is asked for: a
+//! node is a kind and a span. One [`Scanner`] serves many lines without
+//! allocating. Where an object names a key twice, the last one counts, as in
+//! most parsers. Text is only decoded where it is read, so a lone surrogate in
+//! a prompt that nobody reads does no harm; read, it becomes U+FFFD.
+
+use std::borrow::Cow;
+
+/// Deeper nesting than this is refused.
+pub const MAX_DEPTH: usize = 128;
+
+/// Nodes kept between documents; a larger list is given back to the system.
+const KEPT_NODES: usize = 1 << 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Null,
+    Bool(bool),
+    Number,
+    /// `true`: it has escapes that must be decoded.
+    Text(bool),
+    Array,
+    Object,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    kind: Kind,
+    /// The text between the quotes, the digits, or the whole container.
+    start: u32,
+    end: u32,
+    /// The node after this one and all that is inside it.
+    next: u32,
+}
+
+/// Where a text stops being JSON, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {at}")]
+pub struct JsonError {
+    pub what: &'static str,
+    pub at: usize,
+}
+
+/// Scans documents, one after the other, into memory that it keeps.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    nodes: Vec<Node>,
+    open: Vec<u32>,
+}
+
+/// A value in a scanned document.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'a> {
+    text: &'a str,
+    nodes: &'a [Node],
+    at: usize,
+}
+
+impl Scanner {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Scans one document with nothing but white space around it.
+    ///
+    /// # Errors
+    /// Where the text is not JSON, with the byte at which it stops being it.
+    pub fn scan<'a>(&'a mut self, text: &'a str) -> Result<Value<'a>, JsonError> {
+        if self.nodes.capacity() > KEPT_NODES {
+            self.nodes = Vec::new();
+        }
+        self.nodes.clear();
+        self.open.clear();
+        if u32::try_from(text.len()).is_err() {
+            return Err(JsonError { what: "more than 4 GiB", at: 0 });
+        }
+        Cursor { bytes: text.as_bytes(), at: 0, nodes: &mut self.nodes, open: &mut self.open }.document()?;
+        Ok(Value { text, nodes: &self.nodes, at: 0 })
+    }
+}
+
+struct Cursor<'s, 'a> {
+    bytes: &'a [u8],
+    at: usize,
+    nodes: &'s mut Vec<Node>,
+    /// The containers that are open, outermost first.
+    open: &'s mut Vec<u32>,
+}
+
+impl Cursor<'_, '_> {
+    fn document(&mut self) -> Result<(), JsonError> {
+        self.skip_space();
+        loop {
+            // A value begins here.
+            let opened = match self.peek() {
+                Some(b'{') => self.open_container(Kind::Object)?,
+                Some(b'[') => self.open_container(Kind::Array)?,
+                _ => {
+                    self.scalar()?;
+                    false
+                }
+            };
+            if opened {
+                continue;
+            }
+            // A value has ended: close what closes with it.
+            loop {
+                self.skip_space();
+                let Some(&container) = self.open.last() else {
+                    return if self.at == self.bytes.len() { Ok(()) } else { Err(self.error("text after the value")) };
+                };
+                let is_object = self.nodes[container as usize].kind == Kind::Object;
+                match (self.peek(), is_object) {
+                    (Some(b','), _) => {
+                        self.at += 1;
+                        self.skip_space();
+                        if is_object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    (Some(b'}'), true) | (Some(b']'), false) => self.close_container(),
+                    (None, _) => return Err(self.error("end of text inside a value")),
+                    _ => return Err(self.error("expected `,` or the end of the object or array")),
+                }
+            }
+        }
+    }
+
+    /// Opens a container and stops at its first value; `false` if it is empty.
+    fn open_container(&mut self, kind: Kind) -> Result<bool, JsonError> {
+        if self.open.len() == MAX_DEPTH {
+            return Err(self.error("nested more than 128 deep"));
+        }
+        self.open.push(u32_of(self.nodes.len()));
+        self.push(kind, self.at, self.at);
+        self.at += 1;
+        self.skip_space();
+        let is_object = kind == Kind::Object;
+        if self.peek() == Some(if is_object { b'}' } else { b']' }) {
+            self.close_container();
+            return Ok(false);
+        }
+        if is_object {
+            self.key()?;
+        }
+        Ok(true)
+    }
+
+    fn close_container(&mut self) {
+        self.at += 1;
+        if let Some(container) = self.open.pop() {
+            let next = u32_of(self.nodes.len());
+            let node = &mut self.nodes[container as usize];
+            node.end = u32_of(self.at);
+            node.next = next;
+        }
+    }
+
+    /// A key and the colon after it.
+    fn key(&mut self) -> Result<(), JsonError> {
+        if self.peek() != Some(b'"') {
+            return Err(self.error("expected a key in quotes"));
+        }
+        self.string()?;
+        self.skip_space();
+        if self.peek() != Some(b':') {
+            return Err(self.error("expected `:` after a key"));
+        }
+        self.at += 1;
+        self.skip_space();
+        Ok(())
+    }
+
+    fn scalar(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(b'"') => self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal(b"true", Kind::Bool(true)),
+            Some(b'f') => self.literal(b"false", Kind::Bool(false)),
+            Some(b'n') => self.literal(b"null", Kind::Null),
+            None => Err(self.error("end of text where a value was expected")),
+            Some(_) => Err(self.error("expected a value")),
+        }
+    }
+
+    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<(), JsonError> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return Err(self.error("expected a value"));
+        }
+        self.push(kind, self.at, self.at + word.len());
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        self.at += usize::from(self.peek() == Some(b'-'));
+        let first = self.peek();
+        let whole = self.digits();
+        if whole == 0 || (whole > 1 && first == Some(b'0')) {
+            return Err(self.error("malformed number"));
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err(self.error("malformed number"));
+            }
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            if self.digits() == 0 {
+                return Err(self.error("malformed number"));
+            }
+        }
+        self.push(Kind::Number, start, self.at);
+        Ok(())
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn string(&mut self) -> Result<(), JsonError> {
+        let start = self.at + 1;
+        self.at = start;
+        let mut escaped = false;
+        loop {
+            self.at = plain_until(self.bytes, self.at);
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(_) => return Err(self.error("control character in a string")),
+                None => return Err(self.error("end of text inside a string")),
+            }
+        }
+        self.push(Kind::Text(escaped), start, self.at);
+        self.at += 1;
+        Ok(())
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => {
+                let digits = self.bytes.get(self.at + 2..self.at + 6);
+                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                    return Err(self.error("malformed escape"));
+                }
+                self.at += 6;
+            }
+            _ => return Err(self.error("malformed escape")),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+        let next = u32_of(self.nodes.len() + 1);
+        self.nodes.push(Node { kind, start: u32_of(start), end: u32_of(end), next });
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn error(&self, what: &'static str) -> JsonError {
+        JsonError { what, at: self.at }
+    }
+}
+
+/// Documents are at most 4 GiB, checked before the scan, so this cannot wrap.
+#[expect(clippy::cast_possible_truncation, reason = "`scan` refuses longer texts")]
+const fn u32_of(at: usize) -> u32 {
+    at as u32
+}
+
+/// The first place from `at` on with a quote, a backslash or a control
+/// character, eight bytes at a time; the end where there is none.
+fn plain_until(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Marks each byte of `word` below `limit`; only marks above the lowest can be wrong.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    while let Some(chunk) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("the chunk is 8 bytes long"));
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let marks = (quote | backslash | below(word, 0x20)) & HIGH;
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while at < bytes.len() && !matches!(bytes[at], b'"' | b'\\' | 0..0x20) {
+        at += 1;
+    }
+    at
+}
+
+impl<'a> Value<'a> {
+    fn node(self) -> Node {
+        self.nodes[self.at]
+    }
+
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        self.node().kind
+    }
+
+    /// What kind it is, as a message says it.
+    #[must_use]
+    pub fn kind_name(self) -> &'static str {
+        match self.kind() {
+            Kind::Null => "null",
+            Kind::Bool(_) => "true or false",
+            Kind::Number => "a number",
+            Kind::Text(_) => "a text",
+            Kind::Array => "an array",
+            Kind::Object => "an object",
+        }
+    }
+
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        self.kind() == Kind::Null
+    }
+
+    #[must_use]
+    pub fn is_object(self) -> bool {
+        self.kind() == Kind::Object
+    }
+
+    #[must_use]
+    pub fn is_array(self) -> bool {
+        self.kind() == Kind::Array
+    }
+
+    /// The document's text of this value; of a text what is between the quotes.
+    #[must_use]
+    pub fn raw(self) -> &'a str {
+        let node = self.node();
+        &self.text[node.start as usize..node.end as usize]
+    }
+
+    /// The text, if it is one; borrowed unless it has escapes.
+    #[must_use]
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        match self.kind() {
+            Kind::Text(false) => Some(Cow::Borrowed(self.raw())),
+            Kind::Text(true) => Some(Cow::Owned(unescape(self.raw()))),
+            _ => None,
+        }
+    }
+
+    /// The digits of the number, if it is one.
+    #[must_use]
+    pub fn number(self) -> Option<&'a str> {
+        (self.kind() == Kind::Number).then(|| self.raw())
+    }
+
+    #[must_use]
+    pub fn bool(self) -> Option<bool> {
+        match self.kind() {
+            Kind::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The last value of that name, if this is an object that has one. A name
+    /// with escapes is found under its decoded form.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<Value<'a>> {
+        self.entries().filter(|(key, _)| key.is(name)).map(|(_, value)| value).last()
+    }
+
+    /// Like [`Value::get`], with null taken for absent.
+    #[must_use]
+    pub fn some(self, name: &str) -> Option<Value<'a>> {
+        self.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Follows names into objects; null is taken for absent.
+    #[must_use]
+    pub fn path(self, names: &[&str]) -> Option<Value<'a>> {
+        names.iter().try_fold(self, |value, name| value.some(name))
+    }
+
+    /// Follows a JSON pointer (RFC 6901), `/usage/models/0`; an empty one is
+    /// the value itself.
+    #[must_use]
+    pub fn pointer(self, pointer: &str) -> Option<Value<'a>> {
+        if pointer.is_empty() {
+            return Some(self);
+        }
+        pointer.strip_prefix('/')?.split('/').try_fold(self, |value, step| {
+            if value.is_array() {
+                value.items().nth(step.parse().ok()?)
+            } else if step.contains('~') {
+                value.get(&step.replace("~1", "/").replace("~0", "~"))
+            } else {
+                value.get(step)
+            }
+        })
+    }
+
+    /// The items of an array; none for anything else.
+    pub fn items(self) -> impl Iterator<Item = Value<'a>> {
+        let node = self.node();
+        let end = if node.kind == Kind::Array { node.next as usize } else { self.at + 1 };
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            let item = (at < end).then_some(Value { at, ..self })?;
+            at = item.node().next as usize;
+            Some(item)
+        })
+    }
+
+    /// The names and values of an object; none for anything else.
+    pub fn entries(self) -> impl Iterator<Item = (Key<'a>, Value<'a>)> {
+        let node = self.node();
+        let end = if node.kind == Kind::Object { node.next as usize } else { self.at + 1 };
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            let key = (at < end).then_some(Value { at, ..self })?;
+            let value = Value { at: at + 1, ..self };
+            at = value.node().next as usize;
+            Some((Key(key), value))
+        })
+    }
+}
+
+/// The name of an object's entry.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<'a>(Value<'a>);
+
+impl<'a> Key<'a> {
+    /// The name, borrowed unless it has escapes.
+    #[must_use]
+    pub fn text(self) -> Cow<'a, str> {
+        self.0.text().unwrap_or_default()
+    }
+
+    /// The name as it stands in the document: what to `match` on where the
+    /// names looked for need no escapes.
+    #[must_use]
+    pub fn raw(self) -> &'a str {
+        self.0.raw()
+    }
+
+    fn is(self, name: &str) -> bool {
+        match self.0.kind() {
+            Kind::Text(true) => self.text() == name,
+            _ => self.raw() == name,
+        }
+    }
+}
+
+/// Decodes the escapes of a scanned string.
+fn unescape(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = rest.as_bytes()[at + 1];
+        rest = &rest[at + 2..];
+        match escape {
+            b'b' => out.push('\u{8}'),
+            b'f' => out.push('\u{c}'),
+            b'n' => out.push('\n'),
+            b'r' => out.push('\r'),
+            b't' => out.push('\t'),
+            b'u' => out.push(unescape_unicode(&mut rest)),
+            plain => out.push(char::from(plain)),
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The character after `\u`, of which `rest` has the four digits; takes the
+/// second half of a surrogate pair with it.
+fn unescape_unicode(rest: &mut &str) -> char {
+    let unit = |text: &str| text.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let first = unit(rest).unwrap_or(0xFFFD);
+    *rest = &rest[4..];
+    if (0xD800..0xDC00).contains(&first)
+        && let Some(second) = rest.strip_prefix("\\u").and_then(unit)
+        && (0xDC00..0xE000).contains(&second)
+    {
+        *rest = &rest[6..];
+        return char::from_u32(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00))
+            .unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Writes a scanned value out again through `serde_json`, to compare.
+    fn rebuilt(value: Value<'_>) -> serde_json::Value {
+        match value.kind() {
+            Kind::Null => serde_json::Value::Null,
+            Kind::Bool(value) => value.into(),
+            Kind::Number => serde_json::from_str(value.raw()).unwrap(),
+            Kind::Text(_) => value.text().unwrap().into_owned().into(),
+            Kind::Array => value.items().map(rebuilt).collect(),
+            Kind::Object => {
+                let entries = value.entries().map(|(key, value)| (key.text().into_owned(), rebuilt(value)));
+                serde_json::Value::Object(entries.collect())
+            }
+        }
+    }
+
+    fn check(text: &str) {
+        let expect: Result<serde_json::Value, _> = serde_json::from_str(text);
+        let mut scanner = Scanner::new();
+        match (scanner.scan(text), expect) {
+            (Ok(value), Ok(expect)) => assert_eq!(rebuilt(value), expect, "{text}"),
+            (Err(_), Err(_)) => {}
+            (found, expect) => panic!("{text}: {found:?} where serde_json says {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn agrees_with_serde_json_on_the_corners() {
+        for text in [
+            "",
+            " ",
+            "{}",
+            "[]",
+            "[[],{}]",
+            " {\"a\" : [1 , 2.5e-3,null,true,false,\"x\"] } ",
+            "{\"a\":1,}",
+            "[1,]",
+            "[,1]",
+            "{\"a\"}",
+            "{a:1}",
+            "{\"a\":1}}",
+            "[1]]",
+            "{\"a\":1]",
+            "01",
+            "-",
+            "-0",
+            "1.",
+            ".5",
+            "1e",
+            "1e+5",
+            "+1",
+            "nul",
+            "nullx",
+            "\"",
+            "\"\\",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u00e9\\n\\\"\"",
+            "\"\\ud83d\\ude00\"",
+            "\"a\tb\"",
+            "\"12345678\u{1}\"",
+            "{\"a\":1,\"a\":2}",
+            "{\"\\u0061\":3}",
+            "\u{feff}{}",
+            "[1 2]",
+            "{\"a\" 1}",
+            "\"é😀 and more than eight bytes\"",
+        ] {
+            check(text);
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Scanner::new().scan(&deep(MAX_DEPTH)).is_ok());
+        assert!(Scanner::new().scan(&deep(MAX_DEPTH + 1)).is_err());
+        assert!(Scanner::new().scan(&"[".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn finds_fields() {
+        let mut scanner = Scanner::new();
+        let value = scanner.scan(r#"{"a":{"b":[10,{"c/d":"x"}]},"n":null,"\u0065":5,"a2":-1}"#).unwrap();
+        assert_eq!(value.path(&["a", "b"]).unwrap().items().count(), 2);
+        assert_eq!(value.pointer("/a/b/0").unwrap().number(), Some("10"));
+        assert_eq!(value.pointer("/a/b/1/c~1d").unwrap().text().as_deref(), Some("x"));
+        assert_eq!(value.get("e").unwrap().raw(), "5");
+        assert!(value.get("n").is_some() && value.some("n").is_none());
+        assert!(value.pointer("/a/b/2").is_none() && value.get("a").unwrap().get("x").is_none());
+        assert_eq!(value.get("a").unwrap().raw(), r#"{"b":[10,{"c/d":"x"}]}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json_on_any_text(text in r#"([{}\[\]:, "\\]|[0-9.+-]{1,4}|"[a-dé\\"n]{0,12}"|null|true){0,24}"#) {
+            // Without `\u` and exponents: `serde_json` also refuses lone
+            // surrogates and numbers beyond a double.
+            check(&text);
+        }
+
+        #[test]
+        fn reads_back_what_serde_json_writes(texts in prop::collection::vec(any::<String>(), 0..8), numbers in prop::collection::vec(any::<i64>(), 0..8)) {
+            let value = serde_json::json!({"texts": texts, "inner": {"numbers": numbers, "none": null}});
+            check(&value.to_string());
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Exact money.
+//!
+//! One type, [`Usd`]: an integer count of pico-dollars (1e-12 USD) in an
+//! `i128`, stored as `DECIMAL(38,12)`. Binary floats never hold money. A
+//! quotient is rounded once, half to even; a display is rounded once, here.
+
+#![deny(clippy::float_arithmetic)]
+
+use std::fmt;
+
+/// An amount in US dollars, exact to the pico-dollar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Usd(i128);
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParseUsdError {
+    #[error("not a decimal number")]
+    Malformed,
+    #[error("more than 12 digits after the point")]
+    TooFine,
+    #[error("more than 26 digits before the point")]
+    TooLarge,
+}
+
+impl Usd {
+    /// Digits after the decimal point.
+    pub const SCALE: u32 = 12;
+    /// Pico-dollars in a dollar.
+    const ONE: i128 = 1_000_000_000_000;
+    /// The first amount that `DECIMAL(38,12)` cannot hold.
+    const LIMIT: i128 = 10_i128.pow(38);
+
+    pub const ZERO: Self = Self(0);
+
+    /// `None` beyond what `DECIMAL(38,12)` can hold.
+    #[must_use]
+    pub const fn from_pico(pico: i128) -> Option<Self> {
+        if pico > -Self::LIMIT && pico < Self::LIMIT { Some(Self(pico)) } else { None }
+    }
+
+    #[must_use]
+    pub const fn pico(self) -> i128 {
+        self.0
+    }
+
+    /// The sum, or `None` where it would not fit.
+    #[must_use]
+    pub const fn checked_add(self, other: Self) -> Option<Self> {
+        match self.0.checked_add(other.0) {
+            Some(sum) => Self::from_pico(sum),
+            None => None,
+        }
+    }
+
+    /// The difference, or `None` where it would not fit.
+    #[must_use]
+    pub const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.checked_sub(other.0) {
+            Some(difference) => Self::from_pico(difference),
+            None => None,
+        }
+    }
+
+    /// Reads a plain decimal, exactly: at most 12 digits after the point.
+    ///
+    /// # Errors
+    /// Where the text is not such a number.
+    pub fn parse(text: &str) -> Result<Self, ParseUsdError> {
+        let (pico, exact) = parse_decimal(text.as_bytes(), 0)?;
+        if exact { Ok(pico) } else { Err(ParseUsdError::TooFine) }
+    }
+
+    /// Reads a number as logs write it (`0.00022500000000000002`, `2.5e-06`)
+    /// from its digits, rounded half to even at 1e-12, and divided by ten to
+    /// the power of `shift` (2 for cents).
+    ///
+    /// # Errors
+    /// Where the text is not a number, or too large.
+    pub fn parse_rounded(text: &[u8], shift: u32) -> Result<Self, ParseUsdError> {
+        parse_decimal(text, i64::from(shift)).map(|(amount, _)| amount)
+    }
+}
+
+/// The amount, and whether it is exact.
+fn parse_decimal(text: &[u8], shift: i64) -> Result<(Usd, bool), ParseUsdError> {
+    let (negative, unsigned) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let (mantissa, exponent) = match unsigned.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(at) => (&unsigned[..at], parse_exponent(&unsigned[at + 1..])?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = match mantissa.iter().position(|&byte| byte == b'.') {
+        Some(at) => (&mantissa[..at], &mantissa[at + 1..]),
+        None => (mantissa, &[][..]),
+    };
+    if whole.is_empty() && fraction.is_empty() {
+        return Err(ParseUsdError::Malformed);
+    }
+    // The value is `digits × 10^power` pico-dollars; digits beyond the 38th
+    // only tell whether a tie is one.
+    let mut digits: i128 = 0;
+    let mut power = exponent - shift + i64::from(Usd::SCALE);
+    let mut rest_is_zero = true;
+    for (index, &byte) in whole.iter().chain(fraction).enumerate() {
+        if !byte.is_ascii_digit() {
+            return Err(ParseUsdError::Malformed);
+        }
+        let after_point = index >= whole.len();
+        if digits < 10_i128.pow(37) {
+            digits = digits * 10 + i128::from(byte - b'0');
+            power -= i64::from(after_point);
+        } else {
+            rest_is_zero &= byte == b'0';
+            power += i64::from(!after_point);
+        }
+    }
+    let (pico, exact) = scale(digits, power, rest_is_zero)?;
+    let pico = if negative { -pico } else { pico };
+    Usd::from_pico(pico).map(|amount| (amount, exact)).ok_or(ParseUsdError::TooLarge)
+}
+
+fn parse_exponent(text: &[u8]) -> Result<i64, ParseUsdError> {
+    let text = std::str::from_utf8(text).map_err(|_| ParseUsdError::Malformed)?;
+    let exponent: i64 = text.parse().map_err(|_| ParseUsdError::Malformed)?;
+    if exponent.abs() > 100_000 { Err(ParseUsdError::TooLarge) } else { Ok(exponent) }
+}
+
+/// `digits × 10^power`, rounded half to even, and whether it is exact.
+fn scale(digits: i128, power: i64, rest_is_zero: bool) -> Result<(i128, bool), ParseUsdError> {
+    if digits == 0 {
+        return Ok((0, rest_is_zero));
+    }
+    let Ok(places) = u32::try_from(power) else {
+        let Some(divisor) = u32::try_from(-power).ok().and_then(|places| 10_i128.checked_pow(places)) else {
+            return Ok((0, false));
+        };
+        let (quotient, remainder) = (digits / divisor, digits % divisor);
+        let exact = remainder == 0 && rest_is_zero;
+        let twice = remainder * 2;
+        let up = twice > divisor || (twice == divisor && (!rest_is_zero || quotient % 2 == 1));
+        return Ok((quotient + i128::from(up), exact));
+    };
+    10_i128
+        .checked_pow(places)
+        .and_then(|factor| digits.checked_mul(factor))
+        .map(|pico| (pico, rest_is_zero))
+        .ok_or(ParseUsdError::TooLarge)
+}
+
+/// All twelve digits, as tables and tests write it: `0.000000059000`.
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let pico = self.0.unsigned_abs();
+        let one = Usd::ONE.unsigned_abs();
+        write!(f, "{sign}{}.{:012}", pico / one, pico % one)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: Result<&str, ParseUsdError>) {
+        assert_eq!(Usd::parse(text).map(|usd| usd.to_string()), expect.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn parses_exact_decimals() {
+        check("0", Ok("0.000000000000"));
+        check("0.59", Ok("0.590000000000"));
+        check("-12.5", Ok("-12.500000000000"));
+        check(".5", Ok("0.500000000000"));
+        check("5.", Ok("5.000000000000"));
+        check("1e-12", Ok("0.000000000001"));
+        check("0.000000000001000", Ok("0.000000000001"));
+        check("0.0000000000001", Err(ParseUsdError::TooFine));
+        check("1e26", Err(ParseUsdError::TooLarge));
+        check("99999999999999999999999999.999999999999", Ok("99999999999999999999999999.999999999999"));
+        for malformed in ["", ".", "-", "1,5", "0x1", "1e", "NaN", "1 ", "--1", "1.2.3"] {
+            check(malformed, Err(ParseUsdError::Malformed));
+        }
+    }
+
+    #[test]
+    fn rounds_half_to_even_at_the_twelfth_digit() {
+        let rounded = |text: &str| Usd::parse_rounded(text.as_bytes(), 0).unwrap().pico();
+        assert_eq!(rounded("0.00022500000000000002"), 225_000_000);
+        assert_eq!(rounded("2.5e-06"), 2_500_000);
+        assert_eq!(rounded("0.0000000000005"), 0);
+        assert_eq!(rounded("0.0000000000015"), 2);
+        assert_eq!(rounded("0.0000000000025"), 2);
+        assert_eq!(rounded("0.00000000000250000000000000000000000000000000001"), 3);
+        assert_eq!(rounded("1e-99999"), 0);
+        assert_eq!(rounded("0e99999"), 0);
+    }
+
+    #[test]
+    fn cents_are_shifted_exactly() {
+        assert_eq!(Usd::parse_rounded(b"123.45", 2).unwrap().to_string(), "1.234500000000");
+    }
+
+    #[test]
+    fn sums_beyond_the_decimal_are_refused() {
+        let most = Usd::from_pico(10_i128.pow(38) - 1).unwrap();
+        assert_eq!(most.checked_add(Usd::from_pico(1).unwrap()), None);
+        assert_eq!(most.checked_sub(most), Some(Usd::ZERO));
+    }
+}
