@@ -28,7 +28,7 @@ pub enum Entry<'a> {
 }
 
 /// One log format.
-pub trait Format: Send + Sync {
+pub trait Format: Send + Sync + std::fmt::Debug {
     /// Used in config, paths and messages, e.g. `litellm`.
     fn name(&self) -> &'static str;
 
