@@ -10,7 +10,6 @@ pub enum Clock {
 }
 
 impl Clock {
-    #[must_use]
     pub fn now(self) -> Instant {
         match self {
             Self::Pinned(instant) => instant,

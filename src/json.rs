@@ -60,7 +60,6 @@ pub struct Value<'a> {
 }
 
 impl Scanner {
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -320,13 +319,11 @@ impl<'a> Value<'a> {
         self.nodes[self.at]
     }
 
-    #[must_use]
     pub fn kind(self) -> Kind {
         self.node().kind
     }
 
     /// What kind it is, as a message says it.
-    #[must_use]
     pub fn kind_name(self) -> &'static str {
         match self.kind() {
             Kind::Null => "null",
@@ -338,30 +335,25 @@ impl<'a> Value<'a> {
         }
     }
 
-    #[must_use]
     pub fn is_null(self) -> bool {
         self.kind() == Kind::Null
     }
 
-    #[must_use]
     pub fn is_object(self) -> bool {
         self.kind() == Kind::Object
     }
 
-    #[must_use]
     pub fn is_array(self) -> bool {
         self.kind() == Kind::Array
     }
 
     /// The document's text of this value; of a text what is between the quotes.
-    #[must_use]
     pub fn raw(self) -> &'a str {
         let node = self.node();
         &self.text[node.start as usize..node.end as usize]
     }
 
     /// The text, if it is one; borrowed unless it has escapes.
-    #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
         match self.kind() {
             Kind::Text(false) => Some(Cow::Borrowed(self.raw())),
@@ -371,12 +363,10 @@ impl<'a> Value<'a> {
     }
 
     /// The digits of the number, if it is one.
-    #[must_use]
     pub fn number(self) -> Option<&'a str> {
         (self.kind() == Kind::Number).then(|| self.raw())
     }
 
-    #[must_use]
     pub fn bool(self) -> Option<bool> {
         match self.kind() {
             Kind::Bool(value) => Some(value),
@@ -386,26 +376,22 @@ impl<'a> Value<'a> {
 
     /// The last value of that name, if this is an object that has one. A name
     /// with escapes is found under its decoded form.
-    #[must_use]
     pub fn get(self, name: &str) -> Option<Value<'a>> {
         self.entries().filter(|(key, _)| key.is(name)).map(|(_, value)| value).last()
     }
 
     /// Like [`Value::get`], with null taken for absent.
-    #[must_use]
     pub fn some(self, name: &str) -> Option<Value<'a>> {
         self.get(name).filter(|value| !value.is_null())
     }
 
     /// Follows names into objects; null is taken for absent.
-    #[must_use]
     pub fn path(self, names: &[&str]) -> Option<Value<'a>> {
         names.iter().try_fold(self, |value, name| value.some(name))
     }
 
     /// Follows a JSON pointer (RFC 6901), `/usage/models/0`; an empty one is
     /// the value itself.
-    #[must_use]
     pub fn pointer(self, pointer: &str) -> Option<Value<'a>> {
         if pointer.is_empty() {
             return Some(self);
@@ -453,14 +439,12 @@ pub struct Key<'a>(Value<'a>);
 
 impl<'a> Key<'a> {
     /// The name, borrowed unless it has escapes.
-    #[must_use]
     pub fn text(self) -> Cow<'a, str> {
         self.0.text().unwrap_or_default()
     }
 
     /// The name as it stands in the document: what to `match` on where the
     /// names looked for need no escapes.
-    #[must_use]
     pub fn raw(self) -> &'a str {
         self.0.raw()
     }

@@ -34,18 +34,15 @@ impl Usd {
     pub const ZERO: Self = Self(0);
 
     /// `None` beyond what `DECIMAL(38,12)` can hold.
-    #[must_use]
     pub const fn from_pico(pico: i128) -> Option<Self> {
         if pico > -Self::LIMIT && pico < Self::LIMIT { Some(Self(pico)) } else { None }
     }
 
-    #[must_use]
     pub const fn pico(self) -> i128 {
         self.0
     }
 
     /// The sum, or `None` where it would not fit.
-    #[must_use]
     pub const fn checked_add(self, other: Self) -> Option<Self> {
         match self.0.checked_add(other.0) {
             Some(sum) => Self::from_pico(sum),
@@ -54,7 +51,6 @@ impl Usd {
     }
 
     /// The difference, or `None` where it would not fit.
-    #[must_use]
     pub const fn checked_sub(self, other: Self) -> Option<Self> {
         match self.0.checked_sub(other.0) {
             Some(difference) => Self::from_pico(difference),

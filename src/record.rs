@@ -141,18 +141,15 @@ impl Meter {
     pub const COUNT: usize = 12;
 
     /// This meter's place in [`METERS`] and in [`Quantities`].
-    #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    #[must_use]
     pub const fn info(self) -> &'static MeterInfo {
         &METERS[self.index()]
     }
 
     /// The meter that a column name, as written in a price book, stands for.
-    #[must_use]
     pub fn from_column(column: &str) -> Option<Self> {
         METERS.iter().find(|info| info.column == column).map(|info| info.meter)
     }
@@ -177,19 +174,16 @@ impl std::ops::IndexMut<Meter> for Quantities {
 
 impl Quantities {
     /// The sum over all meters, by which two versions of a request are compared.
-    #[must_use]
     pub fn sum(&self) -> i128 {
         self.0.iter().flatten().map(|&quantity| i128::from(quantity)).sum()
     }
 
     /// Whether any quantity was reported, be it zero.
-    #[must_use]
     pub fn any(&self) -> bool {
         self.0.iter().any(Option::is_some)
     }
 
     /// All input tokens, cached and written ones included.
-    #[must_use]
     pub fn total_input(&self) -> i128 {
         [Meter::InputTokens, Meter::CachedInputTokens, Meter::CacheWrite5mTokens, Meter::CacheWrite1hTokens]
             .iter()
@@ -210,12 +204,10 @@ macro_rules! named {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The name under which it stands in the tables.
-            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|it| it.name() == name)
             }
@@ -303,7 +295,6 @@ pub struct UsageRecord<'a> {
 
 impl<'a> UsageRecord<'a> {
     /// A record with everything unknown but its time.
-    #[must_use]
     pub fn at(ts: Instant) -> Self {
         Self {
             ts,

@@ -26,36 +26,30 @@ impl Instant {
     /// The first instant that usage can no longer have: 2100-01-01.
     pub const LATEST: Self = Self(4_102_444_800 * MICROS_PER_SECOND);
 
-    #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    #[must_use]
     pub const fn micros(self) -> i64 {
         self.0
     }
 
     /// Whether usage can have happened then: between 2020 and 2100.
-    #[must_use]
     pub fn is_sane(self) -> bool {
         (Self::EARLIEST..Self::LATEST).contains(&self)
     }
 
     /// The UTC day it falls on.
-    #[must_use]
     pub fn day(self) -> Day {
         let days = self.0.div_euclid(MICROS_PER_DAY);
         Day(i32::try_from(days).expect("an i64 of microseconds spans fewer days than an i32"))
     }
 
-    #[must_use]
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
 
     /// Whole seconds since 1970-01-01.
-    #[must_use]
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(MICROS_PER_SECOND)
     }
@@ -63,7 +57,6 @@ impl Instant {
     /// Reads RFC 3339 (`2026-06-01T08:00:00.123456Z`, an offset, a space for
     /// the `T`), or the same without an offset, which is then taken to be in
     /// `zone`. Digits beyond the microsecond are cut off.
-    #[must_use]
     pub fn parse(text: &str, zone: Tz) -> Option<Self> {
         if let Some(instant) = parse_utc(text.as_bytes()) {
             return Some(instant);
@@ -90,7 +83,6 @@ impl Instant {
 
     /// A wall-clock time in a zone; of two readings the earlier one, and of a
     /// time that the zone skipped the instant at which it was skipped.
-    #[must_use]
     pub fn from_local(local: NaiveDateTime, zone: Tz) -> Option<Self> {
         if zone == Tz::UTC {
             return Some(Self(local.and_utc().timestamp_micros()));
@@ -111,7 +103,6 @@ impl Instant {
 
     /// A count of seconds, milliseconds, microseconds or nanoseconds since
     /// 1970, whichever puts it between 2020 and 2100.
-    #[must_use]
     pub fn from_epoch(count: i64) -> Option<Self> {
         [count.checked_mul(MICROS_PER_SECOND), count.checked_mul(1_000), Some(count), Some(count.div_euclid(1_000))]
             .into_iter()
@@ -180,41 +171,34 @@ impl fmt::Display for Instant {
 }
 
 impl Day {
-    #[must_use]
     pub const fn from_days(days: i32) -> Self {
         Self(days)
     }
 
     /// Days since 1970-01-01.
-    #[must_use]
     pub const fn days(self) -> i32 {
         self.0
     }
 
     /// Its first instant, UTC.
-    #[must_use]
     pub fn start(self) -> Instant {
         Instant(i64::from(self.0) * MICROS_PER_DAY)
     }
 
     /// The first instant after it, UTC.
-    #[must_use]
     pub fn end(self) -> Instant {
         self.next().start()
     }
 
-    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    #[must_use]
     pub const fn previous(self) -> Self {
         Self(self.0 - 1)
     }
 
     /// Reads `2026-06-01`.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10)?;
         Some(Self(date.num_days_from_ce() - EPOCH_FROM_CE))

@@ -57,7 +57,6 @@ pub struct Recognition {
 impl Recognition {
     pub const NONE: Self = Self { confidence: 0, because: Cow::Borrowed("") };
 
-    #[must_use]
     pub const fn of(confidence: u8, because: &'static str) -> Self {
         Self { confidence, because: Cow::Borrowed(because) }
     }
@@ -88,7 +87,6 @@ pub struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    #[must_use]
     pub const fn new(record: UsageRecord<'a>) -> Self {
         Self { record, ids: [None, None], created: None }
     }
@@ -113,7 +111,6 @@ pub enum Skip {
 
 impl Skip {
     /// The name under which it is counted.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotUsage => "not_usage",
@@ -143,7 +140,6 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// The name under which it is counted and stored.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotJson => "not_json",
@@ -167,12 +163,10 @@ pub struct Reject {
 }
 
 impl Reject {
-    #[must_use]
     pub fn new(reason: RejectReason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
 
-    #[must_use]
     pub fn missing(field: &str, expected: &str) -> Self {
         Self::new(RejectReason::MissingField, format!("`{field}` is missing, expected {expected}"))
     }
@@ -258,7 +252,6 @@ pub(crate) fn other_meters(usage: Value<'_>, quantities: &mut Quantities) -> Res
 static FORMATS: &[&dyn Format] = &[&native::Native];
 
 /// The format of that name.
-#[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
     FORMATS.iter().copied().find(|format| format.name() == name)
 }

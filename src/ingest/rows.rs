@@ -47,7 +47,7 @@ pub const HTTP_STATUS: usize = Meter::COUNT + 3;
 const NUMBERS: usize = Meter::COUNT + 4;
 
 /// A text in a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Word<'a> {
     Null,
     Id(u32),
@@ -96,7 +96,10 @@ pub fn word<'a>(text: &'a str, texts: &mut TextCache<'_>) -> Word<'a> {
 
 impl<'a> Word<'a> {
     /// The text, or `None` for null.
-    pub fn text<'s: 'a>(self, texts: &'s TextCache<'_>) -> Option<&'a str> {
+    pub fn text<'t>(self, texts: &'t TextCache<'_>) -> Option<&'t str>
+    where
+        'a: 't,
+    {
         match self {
             Self::Null => None,
             Self::Id(id) => Some(texts.text(id)),
@@ -157,12 +160,18 @@ impl<'a> Row<'a> {
         quantities
     }
 
-    pub fn text<'s: 'a>(&self, slot: Slot, texts: &'s TextCache<'_>) -> Option<&'a str> {
+    pub fn text<'t>(&self, slot: Slot, texts: &'t TextCache<'_>) -> Option<&'t str>
+    where
+        'a: 't,
+    {
         self.words[slot as usize].text(texts)
     }
 
     /// Provider, request id and part.
-    pub fn identity<'s: 'a>(&self, texts: &'s TextCache<'_>) -> (&'a str, &'a str, &'a str) {
+    pub fn identity<'t>(&self, texts: &'t TextCache<'_>) -> (&'t str, &'t str, &'t str)
+    where
+        'a: 't,
+    {
         let text = |slot| self.text(slot, texts).unwrap_or_default();
         (text(Slot::Provider), self.request_id, text(Slot::Part))
     }

@@ -15,7 +15,6 @@ const MIN_LEN: usize = 20;
 const PREFIXES: &[&str] = &["gsk_", "sk-", "sk_", "xai-", "AIza", "AKIA", "ASIA", "eyJ", "pk-lf-", "ghp_", "hf_"];
 
 /// The fingerprint of a credential.
-#[must_use]
 pub fn fingerprint(credential: &str) -> String {
     let digest = Sha256::digest(credential.as_bytes());
     let mut text = String::with_capacity(15);
@@ -27,7 +26,6 @@ pub fn fingerprint(credential: &str) -> String {
 }
 
 /// The text with every credential in it replaced by its fingerprint.
-#[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
     // Most texts are shorter than any credential.
     if text.len() < MIN_LEN {
@@ -51,7 +49,6 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 
 /// Like [`redact`], for the value of a key field: a bare SHA-256 in hex, by
 /// which some gateways log keys, becomes the same fingerprint as the key itself.
-#[must_use]
 pub fn redact_key(text: &str) -> Cow<'_, str> {
     let hash = text.strip_prefix("sha256:").unwrap_or(text);
     if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -20,18 +20,15 @@ pub struct CsvRow<'a> {
 }
 
 impl<'a> CsvRow<'a> {
-    #[must_use]
     pub const fn new(header: &'a [String], fields: &'a [Cow<'a, str>]) -> Self {
         Self { header, fields }
     }
 
-    #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.header.iter().any(|column| column == name)
     }
 
     /// The field of that column; empty is taken for absent.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let at = self.header.iter().position(|column| column == name)?;
         self.fields.get(at).map(std::convert::AsRef::as_ref).filter(|field| !field.is_empty())
@@ -133,7 +130,6 @@ impl Fields {
 
     /// Text where there is one, and nothing for any other kind of value: for
     /// fields that are only informative.
-    #[must_use]
     pub fn any_text(value: Option<Value<'_>>) -> Option<Text<'_>> {
         Self::text("", value).ok().flatten()
     }
@@ -221,7 +217,6 @@ impl Fields {
 const MAX_MILLIS: i64 = 100 * 366 * 86_400_000;
 
 /// What logs write where there is nothing.
-#[must_use]
 pub fn is_nothing(text: &str) -> bool {
     matches!(text, "" | "None" | "none" | "null" | "NULL" | "-")
 }

@@ -44,7 +44,6 @@ pub struct Totals {
 
 impl Totals {
     /// The disjoint buckets.
-    #[must_use]
     pub fn counts(self) -> Counts {
         let mut quantities = Quantities::default();
         quantities[Meter::CachedInputTokens] = self.cached;

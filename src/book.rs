@@ -1,0 +1,363 @@
+//! The book: a directory of tables, on top of an object store.
+//!
+//! All reading and writing of the book goes through here, and all of it through
+//! the `object_store` crate, so that object storage can follow without a
+//! redesign. A file is staged, synced and renamed: it is either the old one or
+//! the new one, never half of one. A kill leaves at most staged leftovers,
+//! which the next writer removes under the lock.
+
+pub mod layout;
+pub mod lock;
+pub mod schema;
+
+use std::{
+    fs, io,
+    path::{Path as FsPath, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, executor::block_on};
+use object_store::{
+    GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::time::Day;
+use layout::{DayTable, LOCK_FILE, PRIVATE_DIRS, SCHEMA_VERSION, VERSION_FILE};
+
+/// Why the book cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BookError {
+    #[error("there is no book at `{}`: `spendbook ingest` makes one, or check `[book] path`", .0.display())]
+    Missing(PathBuf),
+    #[error("`{}`: {source}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("another run holds the book's lock: {holder}")]
+    Locked { holder: String },
+    #[error(
+        "the book has schema version {found}, this program knows up to {known}: use the newer spendbook that wrote it"
+    )]
+    TooNew { found: u32, known: u32 },
+    #[error("`{path}` in the book is damaged: {detail}")]
+    Damaged { path: String, detail: String },
+    #[error("`{path}` in the book cannot be {doing}: {source}")]
+    Store { path: String, doing: &'static str, source: object_store::Error },
+}
+
+/// A book that is open, for reading, or under its lock for writing.
+#[derive(Debug)]
+pub struct Book {
+    store: Arc<dyn ObjectStore>,
+    root: PathBuf,
+    /// Held while this run may write.
+    _lock: Option<lock::Lock>,
+}
+
+/// What `version.json` says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+impl Book {
+    /// Opens a book to read: takes no lock, works on a read-only directory.
+    ///
+    /// # Errors
+    /// Where there is none, or a newer program wrote it.
+    pub fn open(root: &FsPath) -> Result<Self, BookError> {
+        if !root.is_dir() {
+            return Err(BookError::Missing(root.to_owned()));
+        }
+        let book = Self { store: local_store(root)?, root: root.to_owned(), _lock: None };
+        book.version()?;
+        Ok(book)
+    }
+
+    /// Opens a book to write, making it where there is none: takes the lock,
+    /// removes what a killed run left staged, and migrates an older book.
+    /// `holder` tells a second run who has the lock.
+    ///
+    /// # Errors
+    /// Where another run holds the lock, the directory cannot be written, or a
+    /// newer program wrote the book.
+    pub fn open_for_writing(root: &FsPath, holder: &str) -> Result<Self, BookError> {
+        let failed = |source| BookError::Directory { path: root.to_owned(), source };
+        fs::create_dir_all(root).map_err(failed)?;
+        let lock = match lock::take(&root.join(LOCK_FILE), holder).map_err(failed)? {
+            lock::Taken::Held(lock) => lock,
+            lock::Taken::Busy(holder) => return Err(BookError::Locked { holder }),
+        };
+        for name in PRIVATE_DIRS {
+            private_dir(&root.join(name)).map_err(failed)?;
+        }
+        let book = Self { store: local_store(root)?, root: root.to_owned(), _lock: Some(lock) };
+        let found = book.version()?;
+        remove_staged(root).map_err(failed)?;
+        if found != Some(SCHEMA_VERSION) {
+            // Version 1 is the first: there is nothing yet to migrate from.
+            let text = serde_json::json!({ "schema": SCHEMA_VERSION }).to_string() + "\n";
+            book.put(&Path::from(VERSION_FILE), text.into())?;
+        }
+        Ok(book)
+    }
+
+    /// The directory it is in.
+    pub fn root(&self) -> &FsPath {
+        &self.root
+    }
+
+    fn version(&self) -> Result<Option<u32>, BookError> {
+        let Some(bytes) = self.get(&Path::from(VERSION_FILE))? else { return Ok(None) };
+        let version: Version = serde_json::from_slice(&bytes)
+            .map_err(|error| BookError::Damaged { path: VERSION_FILE.to_owned(), detail: error.to_string() })?;
+        if version.schema > SCHEMA_VERSION {
+            return Err(BookError::TooNew { found: version.schema, known: SCHEMA_VERSION });
+        }
+        Ok(Some(version.schema))
+    }
+
+    /// A file's bytes; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn get(&self, path: &Path) -> Result<Option<Bytes>, BookError> {
+        let result = block_on(async { self.store.get(path).await?.bytes().await });
+        found(path, result)
+    }
+
+    /// A file to read parts of; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn read(&self, path: &Path) -> Result<Option<Stored>, BookError> {
+        let result = block_on(async {
+            let result = self.store.get(path).await?;
+            if let GetResultPayload::File(file, _) = result.payload {
+                return Ok(Stored::File(file));
+            }
+            result.bytes().await.map(Stored::Bytes)
+        });
+        found(path, result)
+    }
+
+    /// Writes a file in one step: it is there whole, or not at all.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn put(&self, path: &Path, bytes: Bytes) -> Result<(), BookError> {
+        block_on(self.store.put(path, PutPayload::from_bytes(bytes))).map(drop).map_err(|source| BookError::Store {
+            path: path.to_string(),
+            doing: "written",
+            source,
+        })
+    }
+
+    /// Begins a file that is written piece by piece, and is there once
+    /// [`Upload::finish`] returns.
+    ///
+    /// # Errors
+    /// Where it cannot be begun.
+    pub fn upload(&self, path: &Path) -> Result<Upload, BookError> {
+        let upload = block_on(self.store.put_multipart(path)).map_err(|source| BookError::Store {
+            path: path.to_string(),
+            doing: "written",
+            source,
+        })?;
+        Ok(Upload { upload, path: path.clone(), part: Vec::new(), is_done: false })
+    }
+
+    /// Removes a file; none is as good.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn delete(&self, path: &Path) -> Result<(), BookError> {
+        match block_on(self.store.delete(path)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(BookError::Store { path: path.to_string(), doing: "removed", source }),
+        }
+    }
+
+    /// The files below a directory, sorted.
+    ///
+    /// # Errors
+    /// Where it cannot be listed.
+    pub fn list(&self, dir: &Path) -> Result<Vec<Path>, BookError> {
+        let listed = self.store.list(Some(dir)).map(|entry| entry.map(|meta| meta.location)).boxed();
+        let mut paths: Vec<Path> = block_on(listed.try_collect()).map_err(|source| BookError::Store {
+            path: dir.to_string(),
+            doing: "listed",
+            source,
+        })?;
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The days that a table has files of, in order.
+    ///
+    /// # Errors
+    /// Where the table cannot be listed.
+    pub fn days(&self, table: DayTable) -> Result<Vec<Day>, BookError> {
+        let files = self.list(&Path::from(table.name()))?;
+        Ok(files.iter().filter_map(|file| table.day_of(file)).collect())
+    }
+}
+
+/// A file of the book, to read parts of.
+#[derive(Debug)]
+pub enum Stored {
+    File(fs::File),
+    Bytes(Bytes),
+}
+
+/// A file being written. Dropped before it is finished, it was never there.
+#[derive(Debug)]
+pub struct Upload {
+    upload: Box<dyn MultipartUpload>,
+    path: Path,
+    part: Vec<u8>,
+    is_done: bool,
+}
+
+/// Object stores take parts of at least 5 MiB.
+const PART: usize = 8 << 20;
+
+impl Upload {
+    /// Puts the file into its place, whole and synced.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn finish(mut self) -> Result<(), BookError> {
+        let last = std::mem::take(&mut self.part);
+        let result = block_on(async {
+            self.upload.put_part(last.into()).await?;
+            self.upload.complete().await
+        });
+        self.is_done = result.is_ok();
+        result.map(drop).map_err(|source| BookError::Store { path: self.path.to_string(), doing: "written", source })
+    }
+}
+
+impl io::Write for Upload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.part.extend_from_slice(bytes);
+        if self.part.len() >= PART {
+            let part = std::mem::take(&mut self.part);
+            block_on(self.upload.put_part(part.into())).map_err(io::Error::other)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.is_done
+            && let Err(error) = block_on(self.upload.abort())
+        {
+            tracing::debug!(path = %self.path, %error, "a staged file stays until the next run");
+        }
+    }
+}
+
+fn found<T>(path: &Path, result: object_store::Result<T>) -> Result<Option<T>, BookError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(source) => Err(BookError::Store { path: path.to_string(), doing: "read", source }),
+    }
+}
+
+fn local_store(root: &FsPath) -> Result<Arc<dyn ObjectStore>, BookError> {
+    let store = LocalFileSystem::new_with_prefix(root).map_err(|source| BookError::Store {
+        path: root.display().to_string(),
+        doing: "opened",
+        source,
+    })?;
+    Ok(Arc::new(store.with_fsync(true)))
+}
+
+fn private_dir(path: &FsPath) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Removes what the local store stages: `name#1` beside `name`.
+fn remove_staged(dir: &FsPath) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_staged(&entry.path())?;
+        } else if is_staged(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#')
+        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_second_writer_is_told_who_holds_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Book::open_for_writing(dir.path(), "run 1, since 08:00").unwrap();
+        let second = Book::open_for_writing(dir.path(), "run 2").unwrap_err();
+        assert_eq!(second.to_string(), "another run holds the book's lock: run 1, since 08:00");
+        drop(first);
+        Book::open_for_writing(dir.path(), "run 3").unwrap();
+    }
+
+    #[test]
+    fn an_unfinished_file_was_never_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open_for_writing(dir.path(), "").unwrap();
+        let path = DayTable::Usage.file(Day::parse("2026-06-01").unwrap());
+        let mut upload = book.upload(&path).unwrap();
+        upload.write_all(b"half").unwrap();
+        drop(upload);
+        assert!(book.get(&path).unwrap().is_none());
+        let mut upload = book.upload(&path).unwrap();
+        upload.write_all(&vec![7; PART + 1]).unwrap();
+        upload.finish().unwrap();
+        assert_eq!(book.get(&path).unwrap().unwrap().len(), PART + 1);
+        assert_eq!(book.days(DayTable::Usage).unwrap(), [Day::parse("2026-06-01").unwrap()]);
+    }
+
+    #[test]
+    fn leftovers_of_a_killed_run_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Book::open_for_writing(dir.path(), "").unwrap());
+        let staged = dir.path().join("usage/date=2026-06-01/usage.parquet#1");
+        fs::create_dir_all(staged.parent().unwrap()).unwrap();
+        fs::write(&staged, "half").unwrap();
+        drop(Book::open_for_writing(dir.path(), "").unwrap());
+        assert!(!staged.exists());
+    }
+
+    #[test]
+    fn a_newer_book_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(VERSION_FILE), "{\"schema\":99}").unwrap();
+        assert!(matches!(Book::open(dir.path()), Err(BookError::TooNew { found: 99, .. })));
+        fs::write(dir.path().join(VERSION_FILE), "{").unwrap();
+        assert!(matches!(Book::open(dir.path()), Err(BookError::Damaged { .. })));
+        assert!(matches!(Book::open(&dir.path().join("none")), Err(BookError::Missing(_))));
+    }
+}

@@ -1,0 +1,269 @@
+//! What could not be understood: file, line, reason, and an excerpt from which
+//! texts and credentials are taken out.
+//!
+//! One JSON-lines file per log file, written in one step with the night's
+//! other results. Its entries depend only on the log file, so reading it again
+//! changes nothing.
+
+use std::collections::BTreeMap;
+
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{formats::Reject, secrets};
+use crate::book::{Book, BookError};
+
+/// Entries kept per log file; of a file that is no log at all, the rest is
+/// only counted.
+pub const MOST: usize = 10_000;
+
+/// How much of a broken entry is shown.
+const EXCERPT: usize = 240;
+
+/// One broken entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Broken {
+    pub line: u64,
+    pub reason: String,
+    pub detail: String,
+    /// Its length in bytes, and a digest by which it can be found again.
+    pub bytes: u64,
+    pub digest: String,
+    pub excerpt: String,
+}
+
+impl Broken {
+    pub fn new(line: u64, reject: &Reject, raw: &[u8]) -> Self {
+        Self {
+            line,
+            reason: reject.reason.name().to_owned(),
+            detail: secrets::redact(&reject.detail).into_owned(),
+            bytes: raw.len() as u64,
+            digest: format!("{:016x}", xxh3_64(raw)),
+            excerpt: excerpt(raw),
+        }
+    }
+}
+
+/// A file's broken entries, the first [`MOST`] of them by line.
+#[derive(Debug, Clone, Default)]
+pub struct BrokenFile {
+    entries: BTreeMap<u64, Vec<Broken>>,
+    kept: usize,
+    /// How many more there are, by reason.
+    more: BTreeMap<String, u64>,
+}
+
+impl BrokenFile {
+    pub fn add(&mut self, broken: Broken) {
+        self.entries.entry(broken.line).or_default().push(broken);
+        self.kept += 1;
+        // The first lines stay, in whatever order threads report them.
+        if self.kept > MOST
+            && let Some(mut last) = self.entries.last_entry()
+        {
+            if let Some(dropped) = last.get_mut().pop() {
+                *self.more.entry(dropped.reason).or_default() += 1;
+                self.kept -= 1;
+            }
+            if last.get().is_empty() {
+                last.remove();
+            }
+        }
+    }
+
+    pub fn append(&mut self, other: Self) {
+        for (reason, count) in other.more {
+            *self.more.entry(reason).or_default() += count;
+        }
+        other.entries.into_values().flatten().for_each(|broken| self.add(broken));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.kept == 0
+    }
+
+    fn to_json_lines(&self, file: &str) -> String {
+        let mut text = String::new();
+        for broken in self.entries.values().flatten() {
+            let line = Line { file: file.to_owned(), entry: Some(broken.clone()), more: None };
+            text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+            text.push('\n');
+        }
+        if !self.more.is_empty() {
+            let line = Line { file: file.to_owned(), entry: None, more: Some(self.more.clone()) };
+            text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    file: String,
+    #[serde(flatten)]
+    entry: Option<Broken>,
+    /// Beyond the entries above, by reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<BTreeMap<String, u64>>,
+}
+
+/// What of an earlier reading of the file still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// Nothing: the same content was read again from its beginning.
+    Replaced,
+    /// The lines up to this one: the reading went on after it.
+    UpTo(u64),
+    /// All of it: the file's name now belongs to other content.
+    Kept,
+}
+
+/// Writes what is broken in a file, beside what holds of earlier readings.
+///
+/// # Errors
+/// Where the book cannot be read or written.
+pub fn store(book: &Book, source: &str, file: &str, found: BrokenFile, earlier: Earlier) -> Result<(), BookError> {
+    let path = Path::from(format!("quarantine/source={source}/{:016x}.jsonl", xxh3_64(file.as_bytes())));
+    let before = book.get(&path)?;
+    let mut all = found;
+    if let (Some(bytes), true) = (&before, earlier != Earlier::Replaced) {
+        let text = String::from_utf8_lossy(bytes);
+        for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+            let holds = |broken: &Broken| match earlier {
+                Earlier::UpTo(line) => broken.line <= line,
+                _ => true,
+            };
+            let known = |broken: &Broken| all.entries.get(&broken.line).is_some_and(|at| at.contains(broken));
+            if let Some(broken) = line.entry.filter(|broken| holds(broken) && !known(broken)) {
+                all.add(broken);
+            }
+            for (reason, count) in line.more.into_iter().flatten() {
+                *all.more.entry(reason).or_default() += count;
+            }
+        }
+    }
+    let text = all.to_json_lines(file);
+    if before.is_none() && text.is_empty() || before.is_some_and(|before| before == text.as_bytes()) {
+        return Ok(());
+    }
+    book.put(&path, text.into())
+}
+
+/// The shape of an entry without its texts: names, numbers and short words stay,
+/// anything that may be part of a prompt or an answer becomes its length.
+fn excerpt(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&raw[..raw.len().min(4 * EXCERPT)]);
+    let redacted = secrets::redact(&text);
+    let shown = if redacted.trim_start().starts_with(['{', '[']) { masked_json(&redacted) } else { masked_words(&redacted) };
+    let mut short: String = shown.chars().take(EXCERPT).collect();
+    if short.len() < shown.len() || raw.len() > 4 * EXCERPT {
+        short.push('…');
+    }
+    short
+}
+
+/// A text in JSON is shown if it could be a name: short, and without a blank.
+fn masked_json(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('"') {
+        out.push_str(&rest[..=start]);
+        rest = &rest[start + 1..];
+        let end = closing_quote(rest);
+        let inside = &rest[..end];
+        if inside.len() <= 64 && !inside.contains(char::is_whitespace) {
+            out.push_str(inside);
+        } else {
+            out.push_str(&format!("…{} chars…", inside.chars().count()));
+        }
+        rest = &rest[end..];
+        if let Some(after) = rest.strip_prefix('"') {
+            out.push('"');
+            rest = after;
+        }
+    }
+    out + rest
+}
+
+fn closing_quote(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Of what is no JSON, a few words' beginning: it may be prose.
+fn masked_words(text: &str) -> String {
+    let shown: String = text.chars().take(32).collect();
+    if shown.len() < text.len() { format!("{shown}…") } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::formats::RejectReason;
+
+    fn broken(line: u64, raw: &str) -> Broken {
+        Broken::new(line, &Reject::new(RejectReason::NotJson, "expected a value at byte 0"), raw.as_bytes())
+    }
+
+    #[test]
+    fn excerpts_show_the_shape_and_not_the_texts() {
+        let secret = "gsk_CanaryCanaryCanary0123456789";
+        for (raw, expect) in [
+            (r#"{"model":"m","prompt":"tell me a secret","n":5"#, r#"{"model":"m","prompt":"…16 chars…","n":5"#),
+            (r#"{"a":"never closed and long enough to"#, r#"{"a":"…31 chars…"#),
+            ("GET /healthz", "GET /healthz"),
+            ("a line of prose that goes on for quite a while", "a line of prose that goes on for…"),
+        ] {
+            assert_eq!(excerpt(raw.as_bytes()), expect);
+        }
+        assert!(!excerpt(format!("{{\"key\":\"{secret}\"").as_bytes()).contains("Canary"));
+        assert!(excerpt(&b"{\"a\":1,".repeat(1000)).ends_with('…'));
+    }
+
+    #[test]
+    fn reading_again_changes_nothing_and_reading_on_adds() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open_for_writing(dir.path(), "").unwrap();
+        let lines = || {
+            let files = book.list(&Path::from("quarantine")).unwrap();
+            let text = book.get(&files[0]).unwrap().unwrap();
+            String::from_utf8_lossy(&text).lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let of = |entries: &[Broken]| {
+            let mut file = BrokenFile::default();
+            entries.iter().cloned().for_each(|broken| file.add(broken));
+            file
+        };
+        store(&book, "s", "a.jsonl", of(&[broken(2, "x"), broken(9, "cut")]), Earlier::Replaced).unwrap();
+        let first = lines();
+        assert_eq!(first.len(), 2);
+        store(&book, "s", "a.jsonl", of(&[broken(9, "cut"), broken(2, "x")]), Earlier::Replaced).unwrap();
+        assert_eq!(lines(), first);
+        store(&book, "s", "a.jsonl", of(&[broken(12, "y")]), Earlier::UpTo(8)).unwrap();
+        assert_eq!(lines().len(), 2);
+        store(&book, "s", "a.jsonl", of(&[broken(2, "z")]), Earlier::Kept).unwrap();
+        assert_eq!(lines().len(), 3);
+    }
+
+    #[test]
+    fn a_file_that_is_no_log_does_not_fill_the_book() {
+        let mut file = BrokenFile::default();
+        for line in (0..MOST as u64 + 500).rev() {
+            file.add(broken(line, "x"));
+        }
+        let text = file.to_json_lines("a");
+        assert_eq!(text.lines().count(), MOST + 1);
+        assert!(text.ends_with("\"more\":{\"not_json\":500}}\n"), "{}", &text[text.len() - 80..]);
+    }
+}

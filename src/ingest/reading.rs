@@ -1,0 +1,345 @@
+//! Reading: the files of all sources, block by block, on every core.
+//!
+//! Threads take blocks from one queue (reading and cutting is quick), parse
+//! them, and pile the records up by day. What happened to each file is noted
+//! beside it: its accounts, its broken entries, how far it was read.
+
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{
+    IngestError,
+    arrivals::Arrivals,
+    detect::detect,
+    files,
+    formats::{self, Format, Reject, Skip},
+    framing::{Block, Framer, Progress, Shape},
+    parse::{Outcomes, Parser},
+    pile::Pile,
+    quarantine::{Broken, BrokenFile, Earlier},
+    rows::{Provenance, Row},
+    state::{FileState, Plan, Stamp},
+    texts::{TextCache, Texts},
+};
+use crate::{config::Source, record::UsageRecord, tally::SourceTally};
+
+/// One file that is to be read.
+#[derive(Debug)]
+pub struct Task<'s> {
+    pub source: &'s Source,
+    pub name: String,
+    pub path: PathBuf,
+    pub stamp: Stamp,
+    pub plan: Plan,
+    /// What an earlier run noted of a file with this name.
+    pub before: Option<FileState>,
+}
+
+/// What reading a file came to.
+#[derive(Debug, Default)]
+pub struct ReadFile {
+    pub tally: SourceTally,
+    pub broken: BrokenFile,
+    pub earlier: Option<Earlier>,
+    pub state: FileState,
+    /// Why it could not be read, or not to its end.
+    pub failure: Option<String>,
+    /// For `auto`: what the file was taken for, and why.
+    pub recognised: Option<String>,
+}
+
+/// Everything that was read.
+#[derive(Debug)]
+pub struct Reading {
+    pub arrivals: Vec<Arrivals>,
+    /// By the number of the task.
+    pub files: Vec<ReadFile>,
+    /// The first few records, as they would be stored.
+    pub first: Pile,
+}
+
+/// How to read.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub threads: usize,
+    /// Bytes of rows that may wait in memory, on all threads together.
+    pub budget: usize,
+    pub spill_dir: PathBuf,
+}
+
+/// How many of the first records are kept to be shown.
+const SHOWN: usize = 5;
+
+/// Told of every block that was read: how many bytes of which file.
+pub trait Watch: Sync {
+    fn read(&self, bytes: u64);
+    fn file(&self, name: &str);
+}
+
+/// Reads all tasks.
+///
+/// # Errors
+/// Where rows that do not fit in memory cannot be spilled.
+pub fn read(
+    tasks: &[Task<'_>],
+    texts: &Texts,
+    settings: &Settings,
+    keep: &(dyn Fn(&Row<'_>) -> bool + Sync),
+    watch: &dyn Watch,
+) -> Result<Reading, IngestError> {
+    let queue = Mutex::new(Queue { tasks, next: 0, open: None, files: tasks.iter().map(|_| ReadFile::default()).collect() });
+    let failed = AtomicBool::new(false);
+    let results: Vec<Result<Worker<'_>, io::Error>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..settings.threads.max(1))
+            .map(|_| {
+                scope.spawn(|| {
+                    let worker = Worker::run(&queue, tasks, texts, settings, keep, watch, &failed);
+                    failed.fetch_or(worker.is_err(), Ordering::Relaxed);
+                    worker
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let mut files = queue.into_inner().unwrap_or_else(PoisonError::into_inner).files;
+    let mut reading = Reading { arrivals: Vec::new(), files: Vec::new(), first: Pile::default() };
+    let mut firsts = Vec::new();
+    for worker in results {
+        let worker = worker.map_err(IngestError::Spill)?;
+        for (number, noted) in worker.noted {
+            let file = &mut files[number];
+            file.tally.add(&noted.tally);
+            file.broken.append(noted.broken);
+            file.state.pending += noted.pending;
+        }
+        reading.arrivals.push(worker.arrivals);
+        firsts.extend(worker.first);
+    }
+    firsts.sort_by_key(|(order, _)| *order);
+    for (_, packed) in firsts.into_iter().take(SHOWN) {
+        reading.first.push_chunk(packed);
+    }
+    reading.files = files;
+    Ok(reading)
+}
+
+/// The blocks of all files, one after the other.
+struct Queue<'q> {
+    tasks: &'q [Task<'q>],
+    next: usize,
+    open: Option<Open>,
+    files: Vec<ReadFile>,
+}
+
+/// A file that is being read.
+struct Open {
+    task: usize,
+    framer: Framer<Box<dyn Read + Send>>,
+    format: &'static dyn Format,
+    settled: bool,
+    resumable: bool,
+    /// Read ahead, to recognise the format.
+    ahead: Option<Block>,
+}
+
+/// A block, and how to read it.
+struct Work {
+    task: usize,
+    block: Block,
+    format: &'static dyn Format,
+    shape: Shape,
+    settled: bool,
+}
+
+impl Queue<'_> {
+    fn next(&mut self, watch: &dyn Watch) -> Option<Work> {
+        loop {
+            if self.open.is_none() {
+                let task = self.next;
+                if task == self.tasks.len() {
+                    return None;
+                }
+                self.next += 1;
+                watch.file(&self.tasks[task].name);
+                match open(&self.tasks[task], &mut self.files[task]) {
+                    Ok(open) => self.open = open.map(|open| Open { task, ..open }),
+                    Err(error) => self.files[task].failure = Some(format!("cannot be read: {error}")),
+                }
+                continue;
+            }
+            let open = self.open.as_mut()?;
+            let before = open.framer.progress().bytes;
+            let block = open.ahead.take().or_else(|| open.framer.next_block());
+            watch.read(open.framer.progress().bytes - before);
+            if let Some(block) = block {
+                let (task, format, settled) = (open.task, open.format, open.settled);
+                return Some(Work { task, block, format, shape: open.framer.shape(), settled });
+            }
+            if let Some(open) = self.open.take() {
+                self.close(open);
+            }
+        }
+    }
+
+    fn close(&mut self, mut open: Open) {
+        let task = &self.tasks[open.task];
+        let file = &mut self.files[open.task];
+        let progress = open.framer.progress();
+        file.state.stamp = task.stamp.clone();
+        file.state.bytes = progress.bytes;
+        file.state.lines = progress.lines;
+        file.state.digest = progress.digest;
+        file.state.resumable = open.resumable && open.framer.shape() == Shape::Lines;
+        if let Some(error) = open.framer.failure() {
+            let what = if error.kind() == io::ErrorKind::UnexpectedEof { "is cut off".to_owned() } else { error.to_string() };
+            file.failure = Some(format!("{what}: what came before is kept, and it is read again when it changes"));
+            file.state.incomplete = Some(what);
+        }
+    }
+}
+
+/// Opens a task's file; `None` where there is nothing to read in it.
+fn open(task: &Task<'_>, file: &mut ReadFile) -> io::Result<Option<Open>> {
+    let (packing, mut input) = files::open(&task.path)?;
+    let resumable = packing == files::Packing::Plain;
+    let settled = matches!(task.plan, Plan::Settle);
+    let before = task.before.as_ref();
+    file.tally.files_read = 1;
+    let resume = match &task.plan {
+        Plan::GoOn(progress, digest) => Some((*progress, (**digest).clone())),
+        _ => None,
+    };
+    file.earlier = Some(match (&resume, before) {
+        (Some((progress, _)), _) => Earlier::UpTo(progress.lines),
+        // The name now belongs to other content, or to the same read once more.
+        (None, Some(before)) if before.stamp != task.stamp && before.resumable => Earlier::Kept,
+        _ => Earlier::Replaced,
+    });
+    let declared = formats::by_name(&task.source.format);
+    let reads_csv = declared.is_none_or(Format::reads_csv);
+    let mut framer = match resume {
+        Some((progress, digest)) => {
+            file.tally.lines_unchanged = progress.lines;
+            skip_bytes(&mut input, progress)?;
+            Framer::resume(input, progress, digest)
+        }
+        None => Framer::new(input, reads_csv),
+    };
+    let mut ahead = None;
+    let format = match declared {
+        Some(format) => format,
+        None => {
+            ahead = framer.next_block();
+            let Some(block) = &ahead else { return Ok(None) };
+            let detection = detect(block, framer.shape()).map_err(io::Error::other)?;
+            file.recognised = Some(detection.to_string());
+            formats::by_name(detection.format).ok_or_else(|| io::Error::other("no such format"))?
+        }
+    };
+    Ok(Some(Open { task: 0, framer, format, settled, resumable, ahead }))
+}
+
+fn skip_bytes(input: &mut dyn Read, progress: Progress) -> io::Result<()> {
+    io::copy(&mut input.take(progress.bytes), &mut io::sink()).map(drop)
+}
+
+/// What a thread noted of a file.
+#[derive(Debug, Default)]
+struct Noted {
+    tally: SourceTally,
+    broken: BrokenFile,
+    pending: u64,
+}
+
+/// One thread: its texts, its piles, and what it noted.
+struct Worker<'t> {
+    texts: TextCache<'t>,
+    arrivals: Arrivals,
+    noted: HashMap<usize, Noted>,
+    first: Vec<((usize, u64), Vec<u8>)>,
+    failure: Option<io::Error>,
+}
+
+impl<'t> Worker<'t> {
+    fn run(
+        queue: &Mutex<Queue<'_>>,
+        tasks: &[Task<'_>],
+        texts: &'t Texts,
+        settings: &Settings,
+        keep: &(dyn Fn(&Row<'_>) -> bool + Sync),
+        watch: &dyn Watch,
+        failed: &AtomicBool,
+    ) -> io::Result<Self> {
+        let mut worker = Worker {
+            texts: TextCache::new(texts),
+            arrivals: Arrivals::new(settings.budget / settings.threads.max(1), &settings.spill_dir),
+            noted: HashMap::new(),
+            first: Vec::new(),
+            failure: None,
+        };
+        while !failed.load(Ordering::Relaxed) {
+            let work = queue.lock().unwrap_or_else(PoisonError::into_inner).next(watch);
+            let Some(work) = work else { break };
+            let task = &tasks[work.task];
+            let mut noted = worker.noted.remove(&work.task).unwrap_or_default();
+            let mut parser = Parser::new(task.source, work.format, &task.name, work.shape, work.settled);
+            let mut booking = Booking { worker: &mut worker, noted: &mut noted, task: work.task, source: &task.source.name, file: &task.name, keep };
+            parser.block(&work.block, &mut booking);
+            worker.noted.insert(work.task, noted);
+            if let Some(error) = worker.failure.take() {
+                return Err(error);
+            }
+        }
+        Ok(worker)
+    }
+}
+
+/// Books what one block holds.
+struct Booking<'b, 't> {
+    worker: &'b mut Worker<'t>,
+    noted: &'b mut Noted,
+    task: usize,
+    source: &'b str,
+    file: &'b str,
+    keep: &'b (dyn Fn(&Row<'_>) -> bool + Sync),
+}
+
+impl Outcomes for Booking<'_, '_> {
+    fn record(&mut self, line: u64, record: &UsageRecord<'_>) {
+        let worker = &mut *self.worker;
+        let row = Row::new(record, Provenance { source: self.source, file: self.file, line }, &mut worker.texts);
+        if !(self.keep)(&row) {
+            return;
+        }
+        self.noted.tally.records += 1;
+        if worker.first.len() < SHOWN {
+            let mut packed = Vec::new();
+            row.pack(&mut packed);
+            worker.first.push(((self.task, line), packed));
+        }
+        if let Err(error) = worker.arrivals.push(&row) {
+            worker.failure = Some(error);
+        }
+    }
+
+    fn skip(&mut self, _line: u64, reason: Skip) {
+        self.noted.tally.skip(reason.name());
+    }
+
+    fn reject(&mut self, line: u64, reject: Reject, raw: &[u8]) {
+        self.noted.tally.quarantine(reject.reason.name());
+        self.noted.broken.add(Broken::new(line, &reject, raw));
+    }
+
+    fn pending(&mut self, _line: u64) {
+        self.noted.tally.pending += 1;
+        self.noted.pending += 1;
+    }
+}
