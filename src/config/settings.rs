@@ -1,0 +1,199 @@
+//! The small tables: `[book]`, `[privacy]`, `[reconcile]` and `[run]`.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use chrono::Weekday;
+use chrono_tz::Tz;
+
+use super::reader::{Item, Table};
+
+/// `[book]`: where things are, and what holds for everyone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Book {
+    /// The directory of the book, as written; see [`super::Config::book_dir`].
+    pub path: PathBuf,
+    /// The directory of the price book, as written; see [`super::Config::pricing_dir`].
+    pub pricing: PathBuf,
+    /// The zone of days, weeks and months, where no team or budget has its own.
+    pub timezone: Tz,
+    /// For keys that have no limit, nor has their team.
+    pub default_rate_limit_rpm: Option<i64>,
+    pub week_start: Weekday,
+    /// What can follow a team's name in the name of a key.
+    pub environments: Vec<String>,
+    /// For how many days a table is kept; a table that is not there is kept forever.
+    pub keep: BTreeMap<KeptTable, u32>,
+}
+
+/// A table that `keep` can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeptTable {
+    Usage,
+    Charges,
+    Rollup,
+    Violations,
+    Totals,
+    Unlogged,
+    Quarantine,
+    Runs,
+}
+
+/// What becomes of the users that logs name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Users {
+    #[default]
+    Plain,
+    Hash,
+    Drop,
+}
+
+/// `[privacy]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Privacy {
+    pub users: Users,
+}
+
+/// `[reconcile]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reconcile {
+    /// Whether usage that a provider reports and no log shows counts against budgets.
+    pub budget_unlogged: bool,
+}
+
+/// `[run]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Run {
+    /// Requested at the end of each night, so that another program can miss it.
+    pub ping_url: Option<String>,
+}
+
+impl KeptTable {
+    pub const ALL: [Self; 8] = [
+        Self::Usage,
+        Self::Charges,
+        Self::Rollup,
+        Self::Violations,
+        Self::Totals,
+        Self::Unlogged,
+        Self::Quarantine,
+        Self::Runs,
+    ];
+
+    /// The name of its directory in the book.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Charges => "charges",
+            Self::Rollup => "rollup",
+            Self::Violations => "violations",
+            Self::Totals => "totals",
+            Self::Unlogged => "unlogged",
+            Self::Quarantine => "quarantine",
+            Self::Runs => "runs",
+        }
+    }
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("book"),
+            pricing: PathBuf::from("pricing"),
+            timezone: Tz::UTC,
+            default_rate_limit_rpm: None,
+            week_start: Weekday::Mon,
+            environments: ["prod", "production", "staging", "dev", "test"].map(str::to_owned).to_vec(),
+            keep: BTreeMap::new(),
+        }
+    }
+}
+
+const WEEKDAYS: &[(&str, Weekday)] = &[
+    ("monday", Weekday::Mon),
+    ("tuesday", Weekday::Tue),
+    ("wednesday", Weekday::Wed),
+    ("thursday", Weekday::Thu),
+    ("friday", Weekday::Fri),
+    ("saturday", Weekday::Sat),
+    ("sunday", Weekday::Sun),
+];
+
+pub(super) fn read_book(mut table: Table<'_>) -> Book {
+    let default = Book::default();
+    let book = Book {
+        path: table.get("path").and_then(|item| directory(&item)).unwrap_or(default.path),
+        pricing: table.get("pricing").and_then(|item| directory(&item)).unwrap_or(default.pricing),
+        timezone: table.get("timezone").and_then(|item| item.zone()).unwrap_or(default.timezone),
+        default_rate_limit_rpm: table.get("default_rate_limit_rpm").and_then(|item| item.limit()),
+        week_start: table.get("week_start").and_then(|item| item.one_of(WEEKDAYS)).unwrap_or(default.week_start),
+        environments: table.get("environments").map_or(default.environments, |item| item.texts("environment")),
+        keep: table.get("keep").map(|item| keep(&item)).unwrap_or_default(),
+    };
+    table.finish();
+    book
+}
+
+/// A local directory. A URL would quietly become a directory named `s3:`.
+fn directory(item: &Item<'_>) -> Option<PathBuf> {
+    let text = item.text_of("the path of a directory in quotes")?;
+    if text.contains("://") {
+        item.bad("the path of a directory on this machine", None);
+        return None;
+    }
+    Some(PathBuf::from(text))
+}
+
+/// `keep = { usage = "400d" }`, or one time for every table: `keep = "400d"`.
+fn keep(item: &Item<'_>) -> BTreeMap<KeptTable, u32> {
+    if !item.is_table() {
+        return days(item).map(|days| KeptTable::ALL.map(|kept| (kept, days)).into()).unwrap_or_default();
+    }
+    let mut keep = BTreeMap::new();
+    let Some(mut table) = item.table("[book.keep]") else { return keep };
+    for kept in KeptTable::ALL {
+        if let Some(days) = table.get(kept.name()).and_then(|item| days(&item)) {
+            keep.insert(kept, days);
+        }
+    }
+    table.finish();
+    keep
+}
+
+fn days(item: &Item<'_>) -> Option<u32> {
+    const DAY: i64 = 86_400 * 1_000_000;
+    let micros = item.duration(&[('d', DAY), ('w', 7 * DAY)], "a number of days or weeks like \"400d\" or \"60w\"")?;
+    u32::try_from(micros / DAY).ok()
+}
+
+pub(super) fn read_privacy(mut table: Table<'_>) -> Privacy {
+    let users = [("plain", Users::Plain), ("hash", Users::Hash), ("drop", Users::Drop)];
+    let privacy = Privacy { users: table.get("users").and_then(|item| item.one_of(&users)).unwrap_or_default() };
+    table.finish();
+    privacy
+}
+
+pub(super) fn read_reconcile(mut table: Table<'_>) -> Reconcile {
+    let budget_unlogged = table.get("budget_unlogged").and_then(|item| item.flag()).unwrap_or_default();
+    table.finish();
+    Reconcile { budget_unlogged }
+}
+
+pub(super) fn read_run(mut table: Table<'_>) -> Run {
+    let ping_url = table.get("ping_url").and_then(|item| url(&item));
+    table.finish();
+    Run { ping_url }
+}
+
+/// A URL to request, without a name and password in it.
+fn url(item: &Item<'_>) -> Option<String> {
+    let expected = "a URL that begins with `https://` or `http://`, without a password in it";
+    let text = item.text_of(expected)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if host.is_empty() || host.contains('@') || text.contains(' ') {
+        item.bad(expected, None);
+        return None;
+    }
+    Some(text.to_owned())
+}
