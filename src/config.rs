@@ -117,26 +117,19 @@ fn parse_with(text: &str, path: &Path, formats: &[&'static str]) -> Result<Confi
     let problems = Problems::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     let syntax: Vec<(Span, Problem)> = errors.iter().map(|error| syntax_problem(text, error)).collect();
-    let config = if errors.iter().all(|error| leaves_structure(error.message())) {
-        let root = Table::new("", document.get_ref(), document.span().into(), &problems);
-        let config = read(root, path, formats);
+    let config = read(Table::new("", document.get_ref(), document.span().into(), &problems), path, formats);
+    if errors.iter().all(|error| leaves_structure(error.message())) {
         problems.drop_on_lines_of(&syntax);
-        Some(config)
     } else {
         // Keys may have ended up in another table: only what is certain is told.
-        None
-    };
+        problems.clear();
+    }
     document::find_secrets(text, &shown_names(document.get_ref()), &problems);
     for (at, problem) in syntax {
         problems.add(at, problem);
     }
-    match (problems.into_errors(path), config) {
-        (Some(errors), _) => Err(errors),
-        (None, Some(config)) => Ok(config),
-        (None, None) => {
-            Err(ConfigError::of_file(path, Problem::Syntax { what: "it cannot be read".to_owned() }).into())
-        }
-    }
+    problems.into_result(path)?;
+    Ok(config)
 }
 
 /// Whether the parser could go on after this mistake without taking a key for
@@ -152,12 +145,13 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> (Span, Problem) {
     let problem = if message.starts_with("duplicate key") {
         Problem::DefinedTwice { name: found.trim_matches(['"', '\'']).to_owned() }
     } else {
-        let message = if message.starts_with("string values must be quoted") {
-            "a text must stand in quotes"
+        let (what, advice) = if message.starts_with("string values must be quoted") {
+            ("a text without quotes", "put it in quotes: `\"…\"`")
         } else {
-            message.strip_suffix(", expected nothing").unwrap_or(message)
+            let what = message.strip_suffix(", expected nothing").unwrap_or(message);
+            (what, "correct it first: what the tables say is checked once they can be told apart")
         };
-        Problem::Syntax { what: message.to_owned() }
+        Problem::Syntax { what: what.to_owned(), advice }
     };
     (at, problem)
 }

@@ -159,8 +159,8 @@ pub(super) fn read_teams(
             );
         }
         let shown = format!("[teams.{}]", super::problem::toml_key(&crate::ingest::secrets::redact(name)));
-        let Some(table) = item.table(&shown) else { continue };
         names.push((name.to_owned(), span));
+        let Some(table) = item.table(&shown) else { continue };
         let former_span = table.span_of("formerly").unwrap_or(span);
         let team = read_team(table, name, timezone, &organization.thresholds);
         former.extend(team.formerly.iter().map(|former| (former.clone(), former_span)));

@@ -110,8 +110,7 @@ impl<'t> Problems<'t> {
 
     /// The line, from 1, on which a part of the text begins.
     pub(super) fn line(&self, at: Span) -> usize {
-        let before = &self.text.as_bytes()[..at.start.min(self.text.len())];
-        before.iter().filter(|&&byte| byte == b'\n').count() + 1
+        self.text.match_indices('\n').take_while(|&(end, _)| end < at.start).count() + 1
     }
 
     /// Forgets what was found on lines that the given mistakes are on already.
@@ -120,8 +119,13 @@ impl<'t> Problems<'t> {
         self.found.borrow_mut().retain(|&(at, _)| !lines.contains(&self.line(at)));
     }
 
-    /// Everything found, in the order of the file; `None` if that is nothing.
-    pub(super) fn into_errors(self, path: &Path) -> Option<ConfigErrors> {
+    /// Forgets everything found.
+    pub(super) fn clear(&self) {
+        self.found.borrow_mut().clear();
+    }
+
+    /// Everything found, in the order of the file; fine if that is nothing.
+    pub(super) fn into_result(self, path: &Path) -> Result<(), ConfigErrors> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|&(at, _)| at);
         let lines = Lines::new(self.text);
@@ -131,7 +135,7 @@ impl<'t> Problems<'t> {
             later == first || (are_secrets && lines.number(later.0.start) == lines.number(first.0.start))
         });
         let errors: Vec<_> = found.into_iter().map(|(at, problem)| lines.error(path, at, problem)).collect();
-        (!errors.is_empty()).then_some(ConfigErrors(errors))
+        if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
     }
 }
 
@@ -181,8 +185,7 @@ fn excerpt(line: &str, mark: Range<usize>, is_secret: bool) -> Excerpt {
         (line.get(..mark.start).unwrap_or(line).chars().count(), marked.chars().count())
     } else {
         // What is hidden moved the rest: mark from the same place if it is still there.
-        let same = line.bytes().zip(safe.bytes()).take_while(|(a, b)| a == b).count();
-        let start = mark.start.min(same);
+        let start = mark.start.min(common_prefix(line, &safe));
         let rest = safe.get(start..).map_or(1, |rest| rest.trim_end().chars().count());
         (safe.get(..start).map_or(0, |before| before.chars().count()), rest)
     };
@@ -214,9 +217,9 @@ pub(super) fn find_secrets(text: &str, allowed: &[Span], problems: &Problems<'_>
     for line in text.split_inclusive('\n') {
         let safe = secrets::redact(line);
         if safe != line {
-            let same = line.bytes().zip(safe.bytes()).take_while(|(a, b)| a == b).count();
-            let start = begin + same;
-            let end = start + line[same..].find(['"', '\'', ' ', '\n', '\r', ',']).unwrap_or(line.len() - same);
+            let at = common_prefix(line, &safe);
+            let start = begin + at;
+            let end = start + line[at..].find(['"', '\'', ' ', '\n', '\r', ',']).unwrap_or(line.len() - at);
             if !allowed.iter().any(|span| (span.start..span.end).contains(&start)) {
                 let advice = "remove it and revoke it, for others may have seen this file; a key is known by its \
                               name or by a `fingerprint`";
@@ -225,6 +228,11 @@ pub(super) fn find_secrets(text: &str, allowed: &[Span], problems: &Problems<'_>
         }
         begin += line.len();
     }
+}
+
+/// How many bytes two texts begin with alike, up to the start of a character.
+fn common_prefix(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum()
 }
 
 /// Whether a text is made of words, though it begins like a credential:

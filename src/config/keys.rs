@@ -95,14 +95,16 @@ pub(super) fn read_pools(pools: &Table<'_>, known: Known<'_>) -> BTreeMap<String
                 },
             );
         }
-        let Some(mut table) = item.table(&format!("[pools.{}]", toml_key(&secrets::redact(name)))) else { continue };
-        if table.has_table("shares") {
+        let table = item.table(&format!("[pools.{}]", toml_key(&secrets::redact(name)))).and_then(|mut table| {
+            if !table.has_table("shares") {
+                return Some(table);
+            }
             let inner = table.table("shares");
             table.finish();
-            let Some(inner) = inner else { continue };
-            table = inner;
-        }
-        let shares = read_shares(&table, name, span, known);
+            inner
+        });
+        // A pool that cannot be read has been noted; that there is none would be wrong.
+        let shares = table.map(|table| read_shares(&table, name, span, known)).unwrap_or_default();
         read.insert(name.to_owned(), Pool { name: name.to_owned(), shares });
     }
     read
@@ -199,7 +201,7 @@ fn read_key(
             expected: "the name of the key that this one takes over from".to_owned(),
         });
     }
-    let name = name?.span;
+    let name = name.map_or(table.span(), |item| item.span);
     let fingerprint = fingerprint.map(|item| item.span);
     check_overlap(&table, &key, (name, fingerprint), earlier);
     table.finish();

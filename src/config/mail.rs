@@ -180,6 +180,7 @@ fn login(table: &mut Table<'_>) -> Option<(String, SecretFrom)> {
     let env = table.get("password_env");
     let file = table.get("password_file");
     let name = username.as_ref().and_then(Item::string);
+    let variable = env.as_ref().and_then(env_name);
     let password = match (&env, &file) {
         (Some(_), Some(file)) => {
             file.add(Problem::Conflict {
@@ -188,7 +189,7 @@ fn login(table: &mut Table<'_>) -> Option<(String, SecretFrom)> {
             });
             None
         }
-        (Some(env), None) => env_name(env).map(SecretFrom::Env),
+        (Some(_), None) => variable.map(SecretFrom::Env),
         (None, Some(file)) => file.text().map(|path| SecretFrom::File(PathBuf::from(path))),
         (None, None) => None,
     };
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn addresses_are_read_with_and_without_a_name() {
         let check = |text: &str, expect: Option<&str>| {
-            assert_eq!(Mailbox::parse(text).map(|it| it.to_string()).as_deref(), expect)
+            assert_eq!(Mailbox::parse(text).map(|it| it.to_string()).as_deref(), expect);
         };
         check("a@example.com", Some("a@example.com"));
         check("Spendbook <spendbook@example.com>", Some("Spendbook <spendbook@example.com>"));

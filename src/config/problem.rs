@@ -17,7 +17,7 @@ pub enum Problem {
     #[error("not UTF-8, expected a text file")]
     NotUtf8,
     #[error("not TOML: {what}")]
-    Syntax { what: String },
+    Syntax { what: String, advice: &'static str },
     #[error("unknown key {} in {table}{}", quoted(key), did_you_mean(suggestion.as_deref()))]
     UnknownKey { key: String, table: String, suggestion: Option<String>, known: Vec<String> },
     #[error("`{field}` is missing in {table}, expected {expected}")]
@@ -96,6 +96,9 @@ impl Problem {
                     .to_owned(),
             ),
             Self::NotUtf8 => Some("save the file as UTF-8".to_owned()),
+            Self::Syntax { advice, .. } => Some((*advice).to_owned()),
+            // A long list helps only where nothing comes close.
+            Self::UnknownKey { known, suggestion: Some(_), .. } if known.len() > 12 => None,
             Self::UnknownKey { known, table, .. } => {
                 Some(format!("{table} has {}", listed(known.iter().map(String::as_str), "and")))
             }

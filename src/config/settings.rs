@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use chrono::Weekday;
 use chrono_tz::Tz;
 
-use super::reader::{Item, Table};
+use super::{
+    problem::Problem,
+    reader::{Item, Table},
+};
 
 /// `[book]`: where things are, and what holds for everyone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,11 +190,16 @@ pub(super) fn read_run(mut table: Table<'_>) -> Run {
 
 /// A URL to request, without a name and password in it.
 fn url(item: &Item<'_>) -> Option<String> {
-    let expected = "a URL that begins with `https://` or `http://`, without a password in it";
+    let expected = "a URL that begins with `https://` or `http://`";
     let text = item.text_of(expected)?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-    if host.is_empty() || host.contains('@') || text.contains(' ') {
+    if host.contains('@') {
+        let advice = "use a URL without a name and password in it, such as one with a long random path";
+        item.add(Problem::Secret { advice: advice.to_owned() });
+        return None;
+    }
+    if host.is_empty() || text.contains(' ') {
         item.bad(expected, None);
         return None;
     }

@@ -1,0 +1,679 @@
+//! Broken configs beside exactly what is said about them.
+
+use insta::assert_snapshot;
+
+use super::errors;
+
+#[test]
+fn misspelt_keys() {
+    let text = r#"
+[book]
+tmezone = "UTC"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:1: unknown key `tmezone` in `[book]`, did you mean `timezone`? (config-unknown-key)
+     2 | tmezone = "UTC"
+       | ^^^^^^^
+       = `[book]` has `default_rate_limit_rpm`, `environments`, `keep`, `path`, `pricing`, `timezone` and `week_start`
+    "#);
+}
+
+#[test]
+fn misspelt_tables() {
+    let text = r"
+[team.chatbot]
+";
+    assert_snapshot!(errors(text), @r"
+    f:1:2: unknown key `team` in the config, did you mean `teams`? (config-unknown-key)
+     1 | [team.chatbot]
+       |  ^^^^
+       = the config has `book`, `key`, `mail`, `organization`, `pools`, `privacy`, `reconcile`, `run`, `source` and `teams`
+    ");
+}
+
+#[test]
+fn one_table_where_a_list_belongs() {
+    let text = r#"
+[source]
+name = "x"
+"#;
+    assert_snapshot!(errors(text), @r"
+    f:1:1: `source` is a table, expected a list of tables (config-wrong-type)
+     1 | [source]
+       | ^^^^^^^^
+       = write `[[source]]` above each of them
+    ");
+}
+
+#[test]
+fn values_where_tables_belong() {
+    let text = r#"
+book = 3
+[teams]
+a = 4
+[[key]]
+name = 5
+team = "a"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:1:8: `book` is a whole number, expected a table `[book]` (config-wrong-type)
+     1 | book = 3
+       |        ^
+    f:3:5: `a` is a whole number, expected a table `[teams.a]` (config-wrong-type)
+     3 | a = 4
+       |     ^
+    f:5:8: `name` is a whole number, expected a text in quotes (config-wrong-type)
+     5 | name = 5
+       |        ^
+       = put it in quotes: `"5"`
+    "#);
+}
+
+#[test]
+fn keys_of_small_tables() {
+    let text = r#"
+[mail]
+subject = "x"
+[privacy]
+user = "drop"
+[run]
+url = "x"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:1: unknown key `subject` in `[mail]` (config-unknown-key)
+     2 | subject = "x"
+       | ^^^^^^^
+       = `[mail]` has `from`, `host`, `password_env`, `password_file`, `port`, `security`, `transport` and `username`
+    f:4:1: unknown key `user` in `[privacy]`, did you mean `users`? (config-unknown-key)
+     4 | user = "drop"
+       | ^^^^
+       = `[privacy]` has `users`
+    f:6:1: unknown key `url` in `[run]` (config-unknown-key)
+     6 | url = "x"
+       | ^^^
+       = `[run]` has `ping_url`
+    "#);
+}
+
+#[test]
+fn settings_of_the_book() {
+    let text = r#"
+[book]
+path = ""
+pricing = 7
+week_start = "mon"
+keep = { usage = "400", charge = "1d" }
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:8: `path` is empty, expected the path of a directory in quotes (config-empty)
+     2 | path = ""
+       |        ^^
+    f:3:11: `pricing` is a whole number, expected the path of a directory in quotes (config-wrong-type)
+     3 | pricing = 7
+       |           ^
+       = put it in quotes: `"7"`
+    f:4:14: `week_start` is `mon`, expected `monday`, `tuesday`, `wednesday`, `thursday`, `friday`, `saturday` or `sunday` (config-bad-value)
+     4 | week_start = "mon"
+       |              ^^^^^
+    f:5:18: `usage` is `400`, expected a number of days or weeks like "400d" or "60w" (config-bad-value)
+     5 | keep = { usage = "400", charge = "1d" }
+       |                  ^^^^^
+    f:5:25: unknown key `charge` in `[book.keep]`, did you mean `charges`? (config-unknown-key)
+     5 | keep = { usage = "400", charge = "1d" }
+       |                         ^^^^^^
+       = `[book.keep]` has `charges`, `quarantine`, `rollup`, `runs`, `totals`, `unlogged`, `usage` and `violations`
+    "#);
+}
+
+#[test]
+fn places_and_zones() {
+    let text = r#"
+[book]
+path = "s3://bucket/book"
+timezone = "Berlin"
+[teams.a]
+timezone = "Mars/Olympus"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:8: `path` is `s3://bucket/book`, expected the path of a directory on this machine (config-bad-value)
+     2 | path = "s3://bucket/book"
+       |        ^^^^^^^^^^^^^^^^^^
+    f:3:12: `timezone` is `Berlin`, expected an IANA time zone, did you mean `Europe/Berlin`? (config-unknown-timezone)
+     3 | timezone = "Berlin"
+       |            ^^^^^^^^
+       = write one like `UTC`, `Europe/Berlin` or `America/New_York`
+    f:5:12: `timezone` is `Mars/Olympus`, expected an IANA time zone (config-unknown-timezone)
+     5 | timezone = "Mars/Olympus"
+       |            ^^^^^^^^^^^^^^
+       = write one like `UTC`, `Europe/Berlin` or `America/New_York`
+    "#);
+}
+
+#[test]
+fn thresholds() {
+    let text = r"
+[organization]
+thresholds = [0, 50, 5000]
+owners = []
+";
+    assert_snapshot!(errors(text), @r"
+    f:2:15: item 1 of `thresholds` is `0`, expected 1 to 1000 (config-out-of-range)
+     2 | thresholds = [0, 50, 5000]
+       |               ^
+    f:2:22: item 3 of `thresholds` is `5000`, expected 1 to 1000 (config-out-of-range)
+     2 | thresholds = [0, 50, 5000]
+       |                      ^^^^
+    f:3:1: unknown key `owners` in `[organization]` (config-unknown-key)
+     3 | owners = []
+       | ^^^^^^
+       = `[organization]` has `budget`, `finance`, `monthly_budget_usd`, `name`, `operators`, `rate_limit_rpm`, `rate_limit_tpm` and `thresholds`
+    ");
+}
+
+#[test]
+fn limits_and_models() {
+    let text = r#"
+[teams.a]
+allowed_models = "llama"
+[teams.b]
+allowed_models = []
+rate_limit_rpm = 0
+rate_limit_tpm = "60"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:18: `allowed_models` is a text, expected a list of texts (config-wrong-type)
+     2 | allowed_models = "llama"
+       |                  ^^^^^^^
+       = put it in brackets: `["llama"]`
+    f:4:18: `allowed_models` is empty, expected at least one model, or no such key to allow all (config-empty)
+     4 | allowed_models = []
+       |                  ^^
+    f:5:18: `rate_limit_rpm` is `0`, expected 1 to 1000000000000 (config-out-of-range)
+     5 | rate_limit_rpm = 0
+       |                  ^
+    f:6:18: `rate_limit_tpm` is a text, expected a whole number (config-wrong-type)
+     6 | rate_limit_tpm = "60"
+       |                  ^^^^
+       = write 60 without the quotes
+    "#);
+}
+
+#[test]
+fn addresses_and_former_names() {
+    let text = r#"
+[teams.a]
+owners = ["lead", "x@y.z", "X@y.z"]
+formerly = ["b"]
+[teams.b]
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:11: item 1 of `owners` is `lead`, expected a mail address like "name@example.com" or "Name <name@example.com>" (config-bad-value)
+     2 | owners = ["lead", "x@y.z", "X@y.z"]
+       |           ^^^^^^
+    f:2:28: item 3 of `owners` is `X@y.z`, expected each address once (config-bad-value)
+     2 | owners = ["lead", "x@y.z", "X@y.z"]
+       |                            ^^^^^^^
+    f:3:12: the team name `b` is there twice, first on line 4 (config-duplicate)
+     3 | formerly = ["b"]
+       |            ^^^^^
+       = give one of them another name
+    "#);
+}
+
+#[test]
+fn small_tables() {
+    let text = r#"
+[run]
+ping_url = "ftp://x"
+[privacy]
+users = "hashed"
+[reconcile]
+budget_unlogged = "yes"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:12: `ping_url` is `ftp://x`, expected a URL that begins with `https://` or `http://` (config-bad-value)
+     2 | ping_url = "ftp://x"
+       |            ^^^^^^^^^
+    f:4:9: `users` is `hashed`, expected `plain`, `hash` or `drop`, did you mean `hash`? (config-bad-value)
+     4 | users = "hashed"
+       |         ^^^^^^^^
+    f:6:19: `budget_unlogged` is a text, expected `true` or `false` without quotes (config-wrong-type)
+     6 | budget_unlogged = "yes"
+       |                   ^^^^^
+    "#);
+}
+
+#[test]
+fn amounts_that_are_not_exact() {
+    let text = r#"
+[organization]
+monthly_budget_usd = 199.99
+[teams.a]
+monthly_budget_usd = "$1,000"
+[teams.b]
+monthly_budget_usd = 0
+[teams.c]
+monthly_budget_usd = "0.0000000000001"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:22: `monthly_budget_usd` is the float `199.99`, expected an amount in quotes or a whole number (config-float-amount)
+     2 | monthly_budget_usd = 199.99
+       |                      ^^^^^^
+       = write `monthly_budget_usd = "199.99"`, since binary floats do not hold money exactly
+    f:4:22: `monthly_budget_usd` is `$1,000`, expected an amount in US dollars like "200" or "199.99", did you mean `1000`? (config-bad-value)
+     4 | monthly_budget_usd = "$1,000"
+       |                      ^^^^^^^^
+    f:6:22: `monthly_budget_usd` is `0`, expected an amount above 0 and below 10^12, or no such key for no budget (config-bad-value)
+     6 | monthly_budget_usd = 0
+       |                      ^
+    f:8:22: `monthly_budget_usd` is `0.0000000000001`, expected an amount with at most 12 digits after the point (config-bad-value)
+     8 | monthly_budget_usd = "0.0000000000001"
+       |                      ^^^^^^^^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn budgets_of_one_period() {
+    let text = r#"
+[teams.a]
+monthly_budget_usd = "1"
+[[teams.a.budget]]
+period = "month"
+amount_usd = 5
+[[teams.a.budget]]
+period = "year"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:3:1: a second budget per month from the same day on, the first one is on line 2 (config-duplicate)
+     3 | [[teams.a.budget]]
+       | ^^^^^^^^^^^^^^^^^^
+       = remove one, or give one a `valid_from` to change the amount then
+    f:6:1: `amount_usd` is missing in `[[teams.a.budget]]`, expected an amount in US dollars in quotes (config-missing)
+     6 | [[teams.a.budget]]
+       | ^^^^^^^^^^^^^^^^^^
+    f:7:10: `period` is `year`, expected `day`, `week`, `month` or `quarter` (config-bad-value)
+     7 | period = "year"
+       |          ^^^^^^
+    "#);
+}
+
+#[test]
+fn source_names_formats_and_paths() {
+    let text = r#"
+[[source]]
+name = "g"
+format = "opnai"
+path = ""
+[[source]]
+name = "G"
+format = "auto"
+path = "https://x/y"
+[[source]]
+name = "a/b"
+format = "auto"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:3:10: unknown format `opnai`, did you mean `openai`? (config-unknown-format)
+     3 | format = "opnai"
+       |          ^^^^^^^
+       = the formats are `native`, `openai`, `litellm`, `custom` and `auto`
+    f:4:8: `path` is empty, expected a path or a glob like "logs/*.jsonl" (config-empty)
+     4 | path = ""
+       |        ^^
+    f:6:8: the source `G` is there twice, first on line 2 (config-duplicate)
+     6 | name = "G"
+       |        ^^^
+       = give one of them another name
+    f:8:8: `path` is `https://x/y`, expected a path or a glob on this machine, since logs are read from files (config-bad-value)
+     8 | path = "https://x/y"
+       |        ^^^^^^^^^^^^^
+    f:9:1: `path` is missing in `[[source]]`, expected where the logs are, like "logs/*.jsonl" (config-missing)
+     9 | [[source]]
+       | ^^^^^^^^^^
+    f:10:8: `name` is `a/b`, expected letters, digits, `-`, `_` and `.`, since it names a directory (config-bad-value)
+     10 | name = "a/b"
+        |        ^^^^^
+    "#);
+}
+
+#[test]
+fn custom_fields() {
+    let text = r#"
+[[source]]
+format = "custom"
+path = "x["
+silent_after = "36"
+[source.fields]
+ts = { field = "/t", format = "%Q" }
+latency_ms = "/l"
+input_tokens = "/a"
+prompt_tokens = "/b"
+request_id = { value = "x" }
+model = {}
+status = { value = "ok" }
+key = { field = "/k", unit = "s" }
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:1:1: `name` is missing in `[[source]]`, expected a name for this source (config-missing)
+     1 | [[source]]
+       | ^^^^^^^^^^
+    f:3:8: `path` is `x[`, expected a path or a glob: invalid range pattern (config-bad-value)
+     3 | path = "x["
+       |        ^^^^
+    f:4:16: `silent_after` is `36`, expected a span of time like "36h", "90m" or "2d" (config-bad-value)
+     4 | silent_after = "36"
+       |                ^^^^
+    f:5:1: `provider` is missing in `[source.fields]`, expected where the provider stands, or `provider = "…"` in `[[source]]` (config-missing)
+     5 | [source.fields]
+       | ^^^^^^^^^^^^^^^
+    f:6:31: `format` is `%Q`, expected `auto`, `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns` or a pattern like "%Y-%m-%d %H:%M:%S" (config-bad-value)
+     6 | ts = { field = "/t", format = "%Q" }
+       |                               ^^^^
+    f:7:1: unknown key `latency_ms` in `[source.fields]`, did you mean `latency`? (config-unknown-key)
+     7 | latency_ms = "/l"
+       | ^^^^^^^^^^
+    f:9:17: `prompt_tokens` is the same as `input_tokens` on line 8, expected one of them (config-conflict)
+     9 | prompt_tokens = "/b"
+       |                 ^^^^
+    f:10:24: `value` is `x`, expected no constant, since it differs from record to record: use `field` (config-bad-value)
+     10 | request_id = { value = "x" }
+        |                        ^^^
+    f:11:9: neither `field` nor `value` is there, expected `field`, where it stands, or `value`, what it always is (config-conflict)
+     11 | model = {}
+        |         ^^
+    f:12:20: `value` is `ok`, expected `success`, `error`, `partial`, `cancelled` or `blocked` (config-bad-value)
+     12 | status = { value = "ok" }
+        |                    ^^^^
+    f:13:23: unknown key `unit` in `[source.fields.key]` (config-unknown-key)
+     13 | key = { field = "/k", unit = "s" }
+        |                       ^^^^
+        = `[source.fields.key]` has `field` and `value`
+    "#);
+}
+
+#[test]
+fn custom_options_elsewhere() {
+    let text = r#"
+[[source]]
+name = "g"
+format = "openai"
+path = "x"
+cache = "beside"
+[[source]]
+name = "h"
+format = "custom"
+path = "x"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:5:9: `cache` is there with `format = "openai"`, expected `format = "custom"`, the only one that it says something to (config-conflict)
+     5 | cache = "beside"
+       |         ^^^^^^^^
+    f:6:1: `fields` is missing in `[[source]]`, expected a table `[source.fields]` that says where each field stands (config-missing)
+     6 | [[source]]
+       | ^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn holders_of_keys() {
+    let text = r#"
+[teams.chatbot]
+formerly = ["assistant"]
+[[key]]
+name = "k"
+team = "chatbto"
+[[key]]
+name = "l"
+team = "assistant"
+[[key]]
+name = "m"
+team = "chatbot"
+pool = "p"
+[[key]]
+name = "n"
+[[key]]
+name = "o"
+pool = "p"
+replaces = "o"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:5:8: unknown team `chatbto`, did you mean `chatbot`? (config-unknown-team)
+     5 | team = "chatbto"
+       |        ^^^^^^^^^
+       = add a table `[teams.chatbto]`, or correct the name
+    f:8:8: unknown team `assistant`, did you mean `chatbot`? (config-unknown-team)
+     8 | team = "assistant"
+       |        ^^^^^^^^^^^
+       = add a table `[teams.assistant]`, or correct the name
+    f:12:8: both `team` and `pool` are there, expected one of them (config-conflict)
+     12 | pool = "p"
+        |        ^^^
+    f:13:1: `team` is missing in `[[key]]`, expected the team that the key belongs to, or `pool` for a shared key (config-missing)
+     13 | [[key]]
+        | ^^^^^^^
+    f:17:8: unknown pool `p` (config-unknown-pool)
+     17 | pool = "p"
+        |        ^^^
+        = add a table `[pools.p]`, or correct the name
+    f:18:12: `replaces` names the key itself, expected the name of the key that this one takes over from (config-conflict)
+     18 | replaces = "o"
+        |            ^^^
+    "#);
+}
+
+#[test]
+fn dates_and_fingerprints_of_keys() {
+    let text = r#"
+[teams.a]
+[[key]]
+name = "k"
+team = "a"
+valid_until = "2026-03-01"
+fingerprint = "fp_0123456789ab"
+[[key]]
+name = "k"
+team = "a"
+valid_from = "2026-02-28T23:59:59Z"
+[[key]]
+name = "l"
+team = "a"
+fingerprint = "fp_0123456789ab"
+valid_from = "2026-02-01"
+valid_until = 2026-01-01
+[[key]]
+name = "m"
+team = "a"
+fingerprint = "fp_xyz"
+valid_from = "1/2/2026"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:8:8: two keys named `k` have dates that overlap, the other one is on line 3 (config-overlapping-keys)
+     8 | name = "k"
+       |        ^^^
+       = give the older one a `valid_until` that is not after the newer one's `valid_from`
+    f:14:15: two keys with the fingerprint `fp_0123456789ab` have dates that overlap, the other one is on line 6 (config-overlapping-keys)
+     14 | fingerprint = "fp_0123456789ab"
+        |               ^^^^^^^^^^^^^^^^^
+        = give the older one a `valid_until` that is not after the newer one's `valid_from`
+    f:16:15: `valid_until` is 2026-01-01T00:00:00Z, expected a time after `valid_from`, 2026-02-01T00:00:00Z (config-reversed-dates)
+     16 | valid_until = 2026-01-01
+        |               ^^^^^^^^^^
+    f:20:15: `fingerprint` is `fp_xyz`, expected `fp_` and 12 hex digits, as logs and `spendbook keys` show it, or a SHA-256 in hex (config-bad-value)
+     20 | fingerprint = "fp_xyz"
+        |               ^^^^^^^^
+    f:21:14: `valid_from` is `1/2/2026`, expected a date like "2026-01-31" or a time like "2026-01-31T08:00:00Z", from 2020 to 2100 (config-bad-value)
+     21 | valid_from = "1/2/2026"
+        |              ^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn shares_of_pools() {
+    let text = r#"
+[teams.a]
+[teams.b]
+[pools.p]
+a = 60
+b = 39
+[pools.q]
+a = "33.333333"
+b = 66.7
+c = 1
+[pools.r]
+shares = { a = "33.3", b = "66.6" }
+owner = "x"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:3:8: the shares of the pool `p` sum to 99, expected exactly 100 (config-shares-sum)
+     3 | [pools.p]
+       |        ^
+    f:8:5: `b` is `66.7`, expected a share in percent like `60` or `"33.34"` (config-bad-value)
+     8 | b = 66.7
+       |     ^^^^
+    f:9:1: unknown team `c` (config-unknown-team)
+     9 | c = 1
+       | ^
+       = add a table `[teams.c]`, or correct the name
+    f:10:8: the shares of the pool `r` sum to 99.9, expected exactly 100 (config-shares-sum)
+     10 | [pools.r]
+        |        ^
+    f:12:1: unknown key `owner` in `[pools.r]` (config-unknown-key)
+     12 | owner = "x"
+        | ^^^^^
+        = `[pools.r]` has `shares`
+    "#);
+}
+
+#[test]
+fn mail_server() {
+    let text = r#"
+[mail]
+transport = "smtp"
+password = "hunter2"
+port = 99999
+from = "me"
+username = "x"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:1:1: `host` is missing in `[mail]`, expected the mail server's name (config-missing)
+     1 | [mail]
+       | ^^^^^^
+    f:3:1: a secret is in the config, expected it in the environment or in a file (config-secret)
+     3 | password = …
+       | ^^^^^^^^^^^^
+       = set `password_env` to the name of an environment variable, or `password_file` to a file
+    f:4:8: `port` is `99999`, expected 1 to 65535 (config-out-of-range)
+     4 | port = 99999
+       |        ^^^^^
+    f:5:8: `from` is `me`, expected a mail address like "name@example.com" or "Name <name@example.com>" (config-bad-value)
+     5 | from = "me"
+       |        ^^^^
+    f:6:12: `username` is there without a password, expected `password_env` or `password_file` beside it (config-conflict)
+     6 | username = "x"
+       |            ^^^
+    "#);
+}
+
+#[test]
+fn passwords_in_the_config() {
+    let text = r#"
+[mail]
+username = "x"
+password_env = "hun ter2"
+password_file = "f"
+host = "smtp://x"
+[run]
+ping_url = "https://me:hunter2@example.com"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:3:16: a secret is in the config, expected it in the environment or in a file (config-secret)
+     3 | password_env = …
+       |                ^
+       = `password_env` is the name of an environment variable, like `SMTP_PASSWORD`, not the password
+    f:4:17: both `password_env` and `password_file` are there, expected one of them (config-conflict)
+     4 | password_file = "f"
+       |                 ^^^
+    f:5:8: `host` is `smtp://x`, expected a host name like "smtp.example.com" (config-bad-value)
+     5 | host = "smtp://x"
+       |        ^^^^^^^^^^
+    f:7:12: a secret is in the config, expected it in the environment or in a file (config-secret)
+     7 | ping_url = …
+       |            ^
+       = use a URL without a name and password in it, such as one with a long random path
+    "#);
+}
+
+#[test]
+fn keys_in_the_config() {
+    let text = r#"
+# gsk_Q2Fu4ryCanaryCanaryCanary0123456789abcdef
+[teams.a]
+[[key]]
+name = "gsk_Q2Fu4ryCanaryCanaryCanary0123456789abcdef"
+team = "a"
+fingerprint = "gsk_Q2Fu4ryCanaryCanaryCanary0123456789abcdef"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:1:3: a secret is in the config, expected it in the environment or in a file (config-secret)
+     1 | # fp_ca9d12018255
+       |   ^^^^^^^^^^^^^^^
+       = remove it and revoke it, for others may have seen this file; a key is known by its name or by a `fingerprint`
+    f:4:9: a secret is in the config, expected it in the environment or in a file (config-secret)
+     4 | name = …
+       |        ^
+       = remove it and revoke it, for others may have seen this file; a key is known by its name or by a `fingerprint`
+    f:6:15: a secret is in the config, expected it in the environment or in a file (config-secret)
+     6 | fingerprint = …
+       |               ^
+       = write its fingerprint instead: `fingerprint = "fp_ca9d12018255"`
+    "#);
+}
+
+#[test]
+fn text_whose_tables_can_be_told_apart() {
+    let text = r#"
+[book]
+timezone = UTC
+pathh = "x"
+[book]
+path = 3
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:2:12: not TOML: a text without quotes (config-syntax)
+     2 | timezone = UTC
+       |            ^^^
+       = put it in quotes: `"…"`
+    f:3:1: unknown key `pathh` in `[book]`, did you mean `path`? (config-unknown-key)
+     3 | pathh = "x"
+       | ^^^^^
+       = `[book]` has `default_rate_limit_rpm`, `environments`, `keep`, `path`, `pricing`, `timezone` and `week_start`
+    f:4:2: `book` is defined twice (config-duplicate)
+     4 | [book]
+       |  ^^^^
+       = merge the two, or remove one
+    f:5:8: `path` is a whole number, expected the path of a directory in quotes (config-wrong-type)
+     5 | path = 3
+       |        ^
+       = put it in quotes: `"3"`
+    "#);
+}
+
+#[test]
+fn text_whose_tables_cannot() {
+    let text = r#"
+[book
+pathh = "x"
+[organization]
+name = "x
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:1:6: not TOML: unclosed table, expected `]` (config-syntax)
+     1 | [book
+       |      ^
+       = correct it first: what the tables say is checked once they can be told apart
+    f:4:10: not TOML: invalid basic string, expected `"` (config-syntax)
+     4 | name = "x
+       |          ^
+       = correct it first: what the tables say is checked once they can be told apart
+    "#);
+}
