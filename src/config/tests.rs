@@ -361,8 +361,8 @@ fn no_damage_to_a_config_makes_it_panic() {
     let damages = ["", "\"", "[", "}", "=", "\n", "é", "\0", "9e9", "'''", "."];
     for (at, _) in EXAMPLE.char_indices().step_by(1) {
         let (before, after) = EXAMPLE.split_at(at);
-        let damaged = format!("{before}{}{}", damages[at % damages.len()], &after[1..]);
-        for text in [before, damaged.as_str()] {
+        let broken = format!("{before}{}{}", damages[at % damages.len()], &after[1..]);
+        for text in [before, broken.as_str()] {
             if let Err(errors) = parse(text) {
                 assert!(errors.errors().iter().all(|error| error.line > 0 && error.column > 0), "{errors}");
             }
