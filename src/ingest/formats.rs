@@ -6,8 +6,16 @@
 //! that is broken. What all formats share (default provider and tier, ids,
 //! secrets, sanity) happens behind the sink, in [`super::accept`].
 
+mod cloudflare;
+mod envoy;
+mod kong;
 pub mod native;
+mod openrouter;
+mod otlp;
+mod path;
 pub mod read;
+#[cfg(test)]
+mod testing;
 pub mod usage;
 
 use std::borrow::Cow;
@@ -203,7 +211,7 @@ pub(crate) fn status(http_status: Option<i16>, error_code: Option<&str>) -> Stat
 /// The allow-listed labels among the members of an object, as canonical JSON:
 /// names sorted, values as text. `None` where there are none.
 pub(crate) fn tags<'a>(labels: Value<'_>, source: &Source) -> Option<Text<'a>> {
-    let mut kept: Vec<(Cow<'_, str>, Cow<'_, str>)> = labels
+    let kept = labels
         .entries()
         .filter(|(key, _)| source.tags.iter().any(|tag| tag == &key.text()))
         .filter_map(|(key, value)| {
@@ -214,6 +222,11 @@ pub(crate) fn tags<'a>(labels: Value<'_>, source: &Source) -> Option<Text<'a>> {
             Some((key.text(), text?))
         })
         .collect();
+    tags_of(kept)
+}
+
+/// Labels as canonical JSON. `None` where there are none.
+pub(crate) fn tags_of<'a>(mut kept: Vec<(Cow<'_, str>, Cow<'_, str>)>) -> Option<Text<'a>> {
     kept.sort();
     kept.dedup_by(|later, first| later.0 == first.0);
     if kept.is_empty() {
@@ -249,7 +262,8 @@ pub(crate) fn other_meters(usage: Value<'_>, quantities: &mut Quantities) -> Res
 }
 
 /// Every format that a source can name, in the order of the documentation.
-static FORMATS: &[&dyn Format] = &[&native::Native];
+static FORMATS: &[&dyn Format] =
+    &[&native::Native, &envoy::Envoy, &kong::Kong, &cloudflare::Cloudflare, &openrouter::OpenRouter, &otlp::Otlp];
 
 /// The format of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
