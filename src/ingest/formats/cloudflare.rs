@@ -130,6 +130,10 @@ fn metadata(value: Value<'_>, source: &Source, record: &mut UsageRecord<'_>) {
 }
 
 fn labels(labels: Value<'_>, source: &Source, record: &mut UsageRecord<'_>) {
+    // Logpush's envelope of what it encrypted: its `key` is not who asked.
+    if labels.get("type").and_then(Value::text).is_some_and(|kind| kind == "encrypted") {
+        return;
+    }
     for (key, value) in labels.entries() {
         let text = Fields::any_text(Some(value)).map(|text| Text::Owned(text.into_owned()));
         let field = match key.text().to_ascii_lowercase().replace('-', "_").as_str() {

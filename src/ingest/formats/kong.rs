@@ -32,7 +32,6 @@ impl Format for Kong {
 
     fn recognises(&self, entry: &Entry<'_>) -> Recognition {
         let Entry::Json(line) = entry else { return Recognition::NONE };
-        let line = line.items().next().unwrap_or(*line);
         let has = |name: &str| line.some(name).is_some();
         let plugins = line.some("ai").into_iter().flat_map(|ai| ai.entries().map(|(_, plugin)| plugin));
         if plugins.into_iter().any(|plugin| plugin.path(&["meta", "provider_name"]).is_some()) {
@@ -45,32 +44,21 @@ impl Format for Kong {
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        match entry {
-            Entry::Json(lines) if lines.is_array() => lines.items().for_each(|line| read(line, source, true, sink)),
-            Entry::Json(line) => read(*line, source, false, sink),
-            Entry::Csv(_) => sink.skip(Skip::NotUsage),
-        }
-    }
-}
-
-fn read<'a>(line: Value<'a>, source: &Source, is_item: bool, sink: &mut dyn Sink<'a>) {
-    let envelope = match Envelope::read(line, source) {
-        Ok(envelope) => envelope,
-        Err(reject) => return sink.reject(reject),
-    };
-    let plugins = match envelope.plugins() {
-        Ok(plugins) if !plugins.is_empty() => plugins,
-        Ok(_) => return sink.skip(envelope.skip()),
-        Err(reject) => return sink.reject(reject),
-    };
-    if is_item && envelope.ids.iter().all(Option::is_none) {
-        // Its bytes are not the entry's, so no id can be made from them.
-        return sink.reject(Reject::missing("request.id", "an id in each item of an array"));
-    }
-    for (name, plugin) in plugins {
-        match envelope.call(name, plugin, source) {
-            Ok(found) => sink.record(found),
-            Err(reject) => sink.reject(reject),
+        let Entry::Json(line) = entry else { return sink.skip(Skip::NotUsage) };
+        let envelope = match Envelope::read(*line, source) {
+            Ok(envelope) => envelope,
+            Err(reject) => return sink.reject(reject),
+        };
+        let plugins = match envelope.plugins() {
+            Ok(plugins) if !plugins.is_empty() => plugins,
+            Ok(_) => return sink.skip(envelope.skip()),
+            Err(reject) => return sink.reject(reject),
+        };
+        for (name, plugin) in plugins {
+            match envelope.call(name, plugin, source) {
+                Ok(found) => sink.record(found),
+                Err(reject) => sink.reject(reject),
+            }
         }
     }
 }

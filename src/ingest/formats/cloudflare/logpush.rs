@@ -56,6 +56,7 @@ pub(super) fn read<'a>(line: Value<'a>, source: &Source) -> Result<Found<'a>, Re
     record.quality = counts.quality;
     record.status = if is_limited { Status::Blocked } else { super::super::status(record.http_status, None) };
     found.ids[0] = answer.id;
+    found.created = answer.created.map(Instant::seconds);
     Ok(found)
 }
 
