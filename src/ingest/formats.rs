@@ -265,6 +265,11 @@ pub(crate) fn other_meters(usage: Value<'_>, quantities: &mut Quantities) -> Res
 static FORMATS: &[&dyn Format] =
     &[&native::Native, &envoy::Envoy, &kong::Kong, &cloudflare::Cloudflare, &openrouter::OpenRouter, &otlp::Otlp];
 
+/// Every format, in the order of the documentation.
+pub(crate) fn all() -> impl Iterator<Item = &'static dyn Format> {
+    FORMATS.iter().copied()
+}
+
 /// The format of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
     FORMATS.iter().copied().find(|format| format.name() == name)
