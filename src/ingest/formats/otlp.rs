@@ -8,6 +8,7 @@
 //! metrics are sums: neither is read. What attributes mean is in [`attributes`].
 
 mod attributes;
+mod provider;
 
 use std::{borrow::Cow, collections::HashMap};
 

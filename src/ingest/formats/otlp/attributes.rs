@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use super::{super::usage::Totals, Fields, Found, Reject, Value, halves};
+use super::{super::usage::Totals, Fields, Found, Reject, Value, halves, provider};
 use crate::{
     config::Source,
     json::Kind,
@@ -151,8 +151,9 @@ impl<'a> Attributes<'a> {
         record.quantities = counts.quantities;
         record.reasoning_tokens = counts.reasoning_tokens;
         record.quality = counts.quality;
-        let said = self.providers.iter_mut().find_map(Option::take).map(provider);
-        record.provider = self.server.as_deref().and_then(biller).map(Cow::Borrowed).or(said).unwrap_or_default();
+        let said = self.providers.iter_mut().find_map(Option::take).map(provider::named);
+        record.provider =
+            self.server.as_deref().and_then(provider::at_host).map(Cow::Borrowed).or(said).unwrap_or_default();
         record.model = self.served.or_else(|| self.requested.clone()).unwrap_or_default();
         record.model_requested = self.requested;
         record.tier = self.tier;
@@ -320,55 +321,6 @@ fn is_beside(totals: &Totals) -> bool {
     apart > 0 && (says_so || apart > sum(&[totals.prompt]))
 }
 
-/// The provider behind the names of the conventions and the AI SDK's
-/// `openai.chat`, `google.vertex.chat`.
-fn provider(name: Text<'_>) -> Text<'_> {
-    let known = match name.as_ref() {
-        "azure.ai.inference" | "az.ai.inference" => Some("azure"),
-        "aws" | "AWS" => Some("bedrock"),
-        vertex if vertex.starts_with("google.vertex") => Some("vertex"),
-        gemini if gemini.starts_with("google.generative-ai") => Some("gemini"),
-        _ => None,
-    };
-    if let Some(known) = known {
-        return Cow::Borrowed(known);
-    }
-    match name.split_once('.') {
-        Some((
-            provider,
-            "chat" | "responses" | "completion" | "messages" | "embedding" | "image" | "speech" | "transcription",
-        )) => Cow::Owned(provider.to_owned()),
-        _ => name,
-    }
-}
-
-/// Who bills for calls of that host. An `OpenAI` SDK says `openai` whoever it
-/// talks to, so the host is believed first.
-fn biller(server: &str) -> Option<&'static str> {
-    let hosts = [
-        ("api.openai.com", "openai"),
-        ("api.groq.com", "groq"),
-        ("api.anthropic.com", "anthropic"),
-        ("api.x.ai", "xai"),
-        ("openrouter.ai", "openrouter"),
-        ("api.deepseek.com", "deepseek"),
-        ("api.mistral.ai", "mistral"),
-        ("api.together.xyz", "together"),
-        ("api.fireworks.ai", "fireworks"),
-        ("api.perplexity.ai", "perplexity"),
-        ("generativelanguage.googleapis.com", "gemini"),
-        ("aiplatform.googleapis.com", "vertex"),
-    ];
-    let host = server.split("://").last().unwrap_or(server).split(['/', ':']).next().unwrap_or_default();
-    if host.ends_with(".openai.azure.com") {
-        return Some("azure");
-    }
-    if host.starts_with("bedrock-runtime.") && host.ends_with(".amazonaws.com") {
-        return Some("bedrock");
-    }
-    hosts.iter().find(|(known, _)| host == *known || host.ends_with(&format!("-{known}"))).map(|&(_, name)| name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{
@@ -498,29 +450,5 @@ mod tests {
             ]),
             &format!("{row} in=40 cached=10 out=1"),
         );
-    }
-
-    #[test]
-    fn the_host_says_who_bills() {
-        for (server, expect) in [
-            ("api.groq.com", Some("groq")),
-            ("https://api.groq.com:443/openai/v1", Some("groq")),
-            ("shop.openai.azure.com", Some("azure")),
-            ("bedrock-runtime.eu-west-1.amazonaws.com", Some("bedrock")),
-            ("europe-west1-aiplatform.googleapis.com", Some("vertex")),
-            ("localhost", None),
-            ("evil-api.openai.com.example", None),
-        ] {
-            assert_eq!(biller(server), expect, "{server}");
-        }
-        for (name, expect) in [
-            ("openai.responses", "openai"),
-            ("google.vertex.chat", "vertex"),
-            ("azure.ai.inference", "azure"),
-            ("gcp.vertex_ai", "gcp.vertex_ai"),
-            ("groq", "groq"),
-        ] {
-            assert_eq!(provider(Cow::Borrowed(name)), expect);
-        }
     }
 }
