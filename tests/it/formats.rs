@@ -76,7 +76,7 @@ fn ledger(format: &str, path: &Path, source: &Source) -> String {
 }
 
 /// The source that a format's fixtures are read with: `source.toml` beside them.
-fn fixture_source(dir: &Path) -> Source {
+pub(crate) fn fixture_source(dir: &Path) -> Source {
     let text = fs::read_to_string(dir.join("source.toml")).unwrap_or_default();
     let options: toml::Table = text.parse().unwrap();
     let string = |name: &str| options.get(name).and_then(|value| value.as_str()).map(str::to_owned);
