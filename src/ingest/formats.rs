@@ -7,6 +7,7 @@
 //! secrets, sanity) happens behind the sink, in [`super::accept`].
 
 mod cloudflare;
+mod custom;
 mod envoy;
 mod kong;
 pub mod native;
@@ -262,8 +263,15 @@ pub(crate) fn other_meters(usage: Value<'_>, quantities: &mut Quantities) -> Res
 }
 
 /// Every format that a source can name, in the order of the documentation.
-static FORMATS: &[&dyn Format] =
-    &[&native::Native, &envoy::Envoy, &kong::Kong, &cloudflare::Cloudflare, &openrouter::OpenRouter, &otlp::Otlp];
+static FORMATS: &[&dyn Format] = &[
+    &native::Native,
+    &envoy::Envoy,
+    &kong::Kong,
+    &cloudflare::Cloudflare,
+    &openrouter::OpenRouter,
+    &otlp::Otlp,
+    &custom::Custom,
+];
 
 /// Every format, in the order of the documentation.
 pub(crate) fn all() -> impl Iterator<Item = &'static dyn Format> {

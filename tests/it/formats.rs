@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use spendbook::{
-    config::Source,
+    config::{Config, Source},
     ingest::{
         files,
         formats::{self, Reject, Skip},
@@ -75,19 +75,12 @@ fn ledger(format: &str, path: &Path, source: &Source) -> String {
     ledger.0.iter().map(|(line, text)| format!("{line}: {text}\n")).collect()
 }
 
-/// The source that a format's fixtures are read with: `source.toml` beside them.
-pub(crate) fn fixture_source(dir: &Path) -> Source {
-    let text = fs::read_to_string(dir.join("source.toml")).unwrap_or_default();
-    let options: toml::Table = text.parse().unwrap();
-    let string = |name: &str| options.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-    let tags = options.get("tags").and_then(|value| value.as_array()).into_iter().flatten();
-    Source {
-        provider: string("provider"),
-        tier: string("tier"),
-        source_version: string("source_version"),
-        tags: tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect(),
-        ..Source::default()
-    }
+/// The source that a format's fixtures are read with: `source.toml` beside
+/// them holds what a config has below `[[source]]`.
+pub(crate) fn fixture_source(format: &str, dir: &Path) -> Source {
+    let options = fs::read_to_string(dir.join("source.toml")).unwrap_or_default();
+    let text = format!("[[source]]\nname = \"fixture\"\nformat = \"{format}\"\npath = \"*\"\n{options}");
+    Config::parse(&text, &dir.join("source.toml")).unwrap().sources.remove(0)
 }
 
 #[test]
@@ -96,7 +89,7 @@ fn every_format_reads_its_fixtures() {
     let mut seen = Vec::new();
     for format in formats::names() {
         let dir = root.join(format);
-        let source = fixture_source(&dir);
+        let source = fixture_source(format, &dir);
         let mut files: Vec<_> = fs::read_dir(&dir)
             .unwrap_or_else(|_| panic!("{} has no fixtures", dir.display()))
             .map(|entry| entry.unwrap().path())

@@ -104,7 +104,7 @@ fn damaged_entries_are_accounted_for() {
     let mut dice = Dice(0x5eed);
     for name in formats::names() {
         let dir = root.join(name);
-        let source = fixture_source(&dir);
+        let source = fixture_source(name, &dir);
         let format = formats::by_name(name).expect("it is one of the names");
         let mut files: Vec<_> =
             fs::read_dir(&dir).expect("it has fixtures").map(|it| it.expect("a file").path()).collect();
