@@ -6,11 +6,15 @@
 //! that is broken. What all formats share (default provider and tier, ids,
 //! secrets, sanity) happens behind the sink, in [`super::accept`].
 
+mod anthropic;
 mod cloudflare;
 mod custom;
 mod envoy;
+mod id_time;
 mod kong;
 pub mod native;
+mod openai;
+mod openai_batch;
 mod openrouter;
 mod otlp;
 mod path;
@@ -18,6 +22,7 @@ pub mod read;
 #[cfg(test)]
 mod testing;
 pub mod usage;
+mod wrapper;
 
 use std::borrow::Cow;
 
@@ -265,6 +270,9 @@ pub(crate) fn other_meters(usage: Value<'_>, quantities: &mut Quantities) -> Res
 /// Every format that a source can name, in the order of the documentation.
 static FORMATS: &[&dyn Format] = &[
     &native::Native,
+    &openai::OpenAi,
+    &openai_batch::OpenAiBatch,
+    &anthropic::Anthropic,
     &envoy::Envoy,
     &kong::Kong,
     &cloudflare::Cloudflare,

@@ -23,6 +23,27 @@ pub struct Counts {
 impl Counts {
     pub const NONE: Self =
         Self { quantities: Quantities([None; Meter::COUNT]), reasoning_tokens: None, quality: Quality::Missing };
+
+    /// The sum with what else the same model used; as sure as the less sure of both.
+    ///
+    /// # Errors
+    /// Where a sum is 2^63 or more.
+    pub(crate) fn add(&mut self, more: &Self) -> Result<(), Reject> {
+        let pairs = self.quantities.0.iter_mut().zip(&more.quantities.0);
+        for (sum, &count) in pairs.chain([(&mut self.reasoning_tokens, &more.reasoning_tokens)]) {
+            *sum = match (*sum, count) {
+                (Some(a), Some(b)) => Some(a.checked_add(b).ok_or_else(|| {
+                    Reject::new(
+                        super::RejectReason::OutOfRange,
+                        format!("`usage` adds up to `{a}` + `{b}`, expected less than 2^63"),
+                    )
+                })?),
+                (a, b) => a.or(b),
+            };
+        }
+        self.quality = self.quality.max(more.quality);
+        Ok(())
+    }
 }
 
 /// Token totals as a source states them, before they are made disjoint.

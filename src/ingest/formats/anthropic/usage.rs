@@ -1,0 +1,153 @@
+//! The `usage` object of the Messages API, turned into disjoint buckets.
+//!
+//! Its counts are disjoint already: input beside cache reads and cache writes,
+//! thinking inside the output. `cache_creation` splits the writes by how long
+//! they live. Where `iterations` are listed (compaction, an advising model),
+//! the top level is only a part of them, and they are summed; those of another
+//! model are records of their own, at that model's price.
+
+use crate::{
+    ingest::formats::{Fields, Reject, RejectReason, usage::Counts},
+    json::Value,
+    record::{Meter, Quality, Quantities, Text},
+};
+
+/// Counts as they are stated; a null or absent one keeps what an earlier event said.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Usage<'a> {
+    input: Option<i64>,
+    output: Option<i64>,
+    reasoning: Option<i64>,
+    cache_read: Option<i64>,
+    cache_write: Option<i64>,
+    write_5m: Option<i64>,
+    write_1h: Option<i64>,
+    web_searches: Option<i64>,
+    tier: Option<Text<'a>>,
+    is_fast: bool,
+    iterations: Option<Value<'a>>,
+}
+
+impl<'a> Usage<'a> {
+    pub(super) fn take(&mut self, usage: Value<'a>) -> Result<(), Reject> {
+        if !usage.is_object() {
+            return Err(Reject::new(
+                RejectReason::WrongType,
+                format!("`usage` is {}, expected an object", usage.kind_name()),
+            ));
+        }
+        for (key, value) in usage.entries() {
+            let name = key.raw();
+            let count = |earlier: Option<i64>| Ok::<_, Reject>(Fields::count(name, Some(value))?.or(earlier));
+            match name {
+                "input_tokens" => self.input = count(self.input)?,
+                "output_tokens" => self.output = count(self.output)?,
+                "cache_read_input_tokens" => self.cache_read = count(self.cache_read)?,
+                "cache_creation_input_tokens" => self.cache_write = count(self.cache_write)?,
+                "cache_creation" => {
+                    for (key, value) in value.entries() {
+                        let name = key.raw();
+                        match name {
+                            "ephemeral_5m_input_tokens" => {
+                                self.write_5m = Fields::count(name, Some(value))?.or(self.write_5m);
+                            }
+                            "ephemeral_1h_input_tokens" => {
+                                self.write_1h = Fields::count(name, Some(value))?.or(self.write_1h);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                "output_tokens_details" => {
+                    for name in ["thinking_tokens", "reasoning_tokens"] {
+                        self.reasoning = Fields::count(name, value.get(name))?.or(self.reasoning);
+                    }
+                }
+                "server_tool_use" => {
+                    let name = "web_search_requests";
+                    self.web_searches = Fields::count(name, value.get(name))?.or(self.web_searches);
+                }
+                "service_tier" => self.tier = Fields::text(name, Some(value))?.or_else(|| self.tier.take()),
+                "speed" => self.is_fast = value.text().as_deref() == Some("fast"),
+                "iterations" if value.items().next().is_some() => self.iterations = Some(value),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.counted().quantities.any() || self.iterations.is_some()
+    }
+
+    /// Whether it says how much was written to the cache, not for how long.
+    pub(super) fn has_unsplit_writes(&self) -> bool {
+        self.cache_write.is_some_and(|written| written > 0) && self.write_5m.is_none() && self.write_1h.is_none()
+    }
+
+    /// The tier as served; fast mode has prices of its own.
+    pub(super) fn tier(&self) -> Option<Text<'a>> {
+        match self.tier.as_deref() {
+            None | Some("standard") if self.is_fast => Some(Text::Borrowed("fast")),
+            _ => self.tier.clone(),
+        }
+    }
+
+    /// The quantities of this level alone.
+    fn counted(&self) -> Counts {
+        let split = self.write_5m.unwrap_or(0).saturating_add(self.write_1h.unwrap_or(0));
+        let mut quality = Quality::Reported;
+        let mut short_lived = self.write_5m;
+        if let Some(written) = self.cache_write {
+            if split > written && written > 0 {
+                quality = Quality::Estimated;
+            }
+            // What the split leaves out lives for a time that is not stated.
+            let rest = written.saturating_sub(split).max(0);
+            short_lived = match short_lived {
+                Some(stated) => Some(stated.saturating_add(rest)),
+                None if rest > 0 || self.write_1h.is_none() => Some(rest),
+                None => None,
+            };
+        }
+        let mut quantities = Quantities::default();
+        quantities[Meter::InputTokens] = self.input;
+        quantities[Meter::CachedInputTokens] = self.cache_read;
+        quantities[Meter::CacheWrite5mTokens] = short_lived;
+        quantities[Meter::CacheWrite1hTokens] = self.write_1h;
+        quantities[Meter::OutputTokens] = self.output;
+        quantities[Meter::WebSearches] = self.web_searches;
+        if !quantities.any() {
+            quality = Quality::Missing;
+        }
+        Counts { quantities, reasoning_tokens: self.reasoning, quality }
+    }
+
+    /// The quantities of the model that answered, over all iterations, and
+    /// those of each other model that took part.
+    pub(super) fn counts(&self, own: &str) -> Result<(Counts, Vec<(Text<'a>, Counts)>), Reject> {
+        let top = self.counted();
+        let mut sum: Option<Counts> = None;
+        let mut others: Vec<(Text<'a>, Counts)> = Vec::new();
+        for iteration in self.iterations.into_iter().flat_map(Value::items) {
+            let mut usage = Usage::default();
+            usage.take(iteration)?;
+            let counts = usage.counted();
+            let model = Fields::text("model", iteration.get("model"))?.filter(|model| model != own);
+            match (model, &mut sum) {
+                (Some(model), _) => match others.iter_mut().find(|(name, _)| *name == model) {
+                    Some((_, sum)) => sum.add(&counts)?,
+                    None => others.push((model, counts)),
+                },
+                (None, Some(sum)) => sum.add(&counts)?,
+                (None, None) => sum = Some(counts),
+            }
+        }
+        // Searches are counted at the top level only.
+        let web_searches = top.quantities[Meter::WebSearches];
+        let mut counts = sum.filter(|sum| sum.quality != Quality::Missing).unwrap_or(top);
+        counts.quantities[Meter::WebSearches] = web_searches;
+        counts.reasoning_tokens = counts.reasoning_tokens.or(top.reasoning_tokens);
+        Ok((counts, others))
+    }
+}

@@ -1,0 +1,364 @@
+//! A body of an OpenAI-compatible API: what it says of itself, read in one
+//! pass over its members.
+//!
+//! Of the answer itself nothing is looked at but which tools the provider ran.
+//! Tools billed by the hour (code, browser automation) report no duration, so
+//! those meters stay unknown.
+
+use chrono_tz::Tz;
+
+use crate::{
+    ingest::formats::{
+        Fields, Reject,
+        id_time::time_in_id,
+        other_meters,
+        read::is_nothing,
+        usage::{self, Counts},
+    },
+    json::{Kind, Value},
+    money::Usd,
+    record::{Meter, Operation, Quality, Text},
+    time::Instant,
+};
+
+/// What an object in the API's shape says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Body<'a> {
+    pub(crate) id: Option<Text<'a>>,
+    pub(crate) groq_id: Option<Text<'a>>,
+    /// `chat.completion`, `response`, `list`, …; empty where there is none.
+    pub(crate) object: &'a str,
+    pub(crate) model: Option<Text<'a>>,
+    pub(crate) tier: Option<Text<'a>>,
+    pub(crate) error: Option<Value<'a>>,
+    /// The underlying models of a compound system, with their usage.
+    pub(crate) breakdown: Option<Value<'a>>,
+    pub(crate) tools: Tools,
+    pub(crate) max_output_tokens: Option<i64>,
+    /// The tool runs that a chunk of a stream tells of.
+    pub(crate) choices: Option<Value<'a>>,
+    /// Seconds of audio in a transcription; in a wrapper it may be a latency.
+    pub(crate) duration: Option<Value<'a>>,
+    /// It is an event of a Responses stream.
+    pub(crate) is_event: bool,
+    /// Made in the background, so that a log of it is a look at its progress.
+    pub(crate) in_background: bool,
+    /// Why Groq stopped a stream early.
+    pub(crate) stream_error: Option<Text<'a>>,
+    created: Option<Value<'a>>,
+    usage: Option<Value<'a>>,
+    groq_usage: Option<Value<'a>>,
+    has_text: bool,
+    task: &'a str,
+    items: Items,
+}
+
+/// What an array `data` holds, by its first item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Items {
+    #[default]
+    None,
+    Embeddings,
+    Images(usize),
+    Others,
+}
+
+/// Tools that the provider ran and bills by the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tools {
+    pub(crate) web_searches: i64,
+    pub(crate) page_visits: i64,
+}
+
+impl<'a> Body<'a> {
+    /// Reads the members of an object that is nothing but a body.
+    pub(crate) fn read(object: Value<'a>) -> Result<Self, Reject> {
+        let mut body = Self::default();
+        for (key, value) in object.entries() {
+            body.take(key.raw(), value)?;
+        }
+        Ok(body)
+    }
+
+    /// Takes a member if it is one of a body's; `false` leaves it to others.
+    pub(crate) fn take(&mut self, name: &str, value: Value<'a>) -> Result<bool, Reject> {
+        let field = Some(value);
+        match name {
+            "id" => self.id = Fields::text(name, field)?,
+            "object" => self.object = text_of(value),
+            "created" | "created_at" => self.created = filled(value).or(self.created),
+            "model" => self.model = Fields::text(name, field)?,
+            "choices" => {
+                self.choices = Some(value);
+                for choice in value.items() {
+                    self.tools.add_executed(choice);
+                }
+            }
+            "usage" => self.usage = filled(value),
+            "x_groq" => self.take_groq(value)?,
+            "usage_breakdown" => self.breakdown = models_of(value).or(self.breakdown),
+            "service_tier" => self.tier = Fields::text(name, field)?,
+            "error" => self.error = Some(value).filter(|&error| is_error(error)),
+            "type" => self.is_event = text_of(value).starts_with("response."),
+            "output" => self.tools.add_calls(value),
+            "max_output_tokens" => self.max_output_tokens = Fields::count(name, field)?,
+            "background" => self.in_background = value.bool() == Some(true),
+            "text" => self.has_text = matches!(value.kind(), Kind::Text(_)),
+            "task" => self.task = text_of(value),
+            "duration" => self.duration = filled(value),
+            "data" if value.is_array() => self.items = Items::of(value),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn take_groq(&mut self, x_groq: Value<'a>) -> Result<(), Reject> {
+        for (key, value) in x_groq.entries() {
+            match key.raw() {
+                "id" => self.groq_id = Fields::text("x_groq.id", Some(value))?,
+                "usage" => self.groq_usage = filled(value),
+                "usage_breakdown" => self.breakdown = models_of(value).or(self.breakdown),
+                "error" => self.stream_error = Fields::any_text(Some(value)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_chunk(&self) -> bool {
+        self.object == "chat.completion.chunk"
+    }
+
+    pub(crate) fn has_usage(&self) -> bool {
+        self.usage.is_some() || self.groq_usage.is_some()
+    }
+
+    /// Whether it is a text that was heard, as far as it can tell by itself.
+    pub(crate) fn is_transcript(&self) -> bool {
+        self.has_text && (self.groq_id.is_some() || !self.task.is_empty() || self.usage.is_some())
+    }
+
+    /// Whether it is a bare text, which is a transcript if the request asked for one.
+    pub(crate) fn is_text(&self) -> bool {
+        self.has_text
+    }
+
+    /// Whether a model made it, or an API refused to.
+    pub(crate) fn is_generation(&self) -> bool {
+        matches!(self.object, "chat.completion" | "chat.completion.chunk" | "text_completion" | "response")
+            || self.choices.is_some()
+            || self.usage.is_some()
+            || self.is_transcript()
+            || matches!(self.items, Items::Embeddings | Items::Images(_))
+            || self.error.is_some_and(Value::is_object)
+    }
+
+    /// Whether it is a listing, or an item of one, that has nothing to do with usage.
+    pub(crate) fn is_listing(&self) -> bool {
+        self.items == Items::Others && self.usage.is_none() && self.choices.is_none()
+    }
+
+    /// What was asked for, as far as the body shows.
+    pub(crate) fn operation(&self) -> Option<Operation> {
+        match (self.object, self.items) {
+            ("chat.completion" | "chat.completion.chunk", _) => Some(Operation::Chat),
+            ("text_completion", _) => Some(Operation::Completion),
+            ("response", _) => Some(Operation::Responses),
+            (_, Items::Embeddings) => Some(Operation::Embedding),
+            (_, Items::Images(_)) => Some(Operation::Image),
+            _ if self.task == "translate" => Some(Operation::Translation),
+            _ if self.is_transcript() => Some(Operation::Transcription),
+            _ => None,
+        }
+    }
+
+    /// The second in which the answer was begun: what tells reused ids apart.
+    pub(crate) fn created_second(&self) -> Option<i64> {
+        self.created(Tz::UTC).ok().flatten().map(Instant::seconds)
+    }
+
+    /// When the answer was begun, by the provider's clock.
+    pub(crate) fn created(&self, zone: Tz) -> Result<Option<Instant>, Reject> {
+        Fields::time("created", self.created, zone)
+    }
+
+    /// When the answer was begun, if need be by the time in Groq's own id.
+    pub(crate) fn time(&self) -> Result<Option<Instant>, Reject> {
+        Ok(self.created(Tz::UTC)?.or_else(|| self.groq_id.as_deref().and_then(time_in_id)))
+    }
+
+    /// The quantities that it reports, wherever it does.
+    pub(crate) fn counts(&self) -> Result<Counts, Reject> {
+        let mut counts = self.token_counts()?;
+        let quantities = &mut counts.quantities;
+        if counts.quality == Quality::Missing {
+            if let Some(usage) = self.usage {
+                other_meters(usage, quantities)?;
+            }
+            if self.has_text && quantities[Meter::AudioMs].is_none() {
+                quantities[Meter::AudioMs] = Fields::millis("duration", self.duration, 1_000_000)?;
+            }
+            if let Items::Images(count) = self.items {
+                quantities[Meter::Images] = i64::try_from(count).ok();
+            }
+            if quantities.any() {
+                counts.quality = Quality::Reported;
+            }
+        }
+        if !self.is_chunk() {
+            self.tools.fill(&mut counts);
+        }
+        Ok(counts)
+    }
+
+    fn token_counts(&self) -> Result<Counts, Reject> {
+        for usage in [self.usage, self.groq_usage] {
+            let Some(counts) = usage::read_openai(usage)? else { continue };
+            // Some servers put zeros into every chunk but the last: no generation is that short.
+            let is_placeholder = self.is_chunk() && counts.quantities.sum() == 0;
+            if counts.quality != Quality::Missing && !is_placeholder {
+                return Ok(counts);
+            }
+        }
+        Ok(Counts::NONE)
+    }
+
+    /// What the provider says that it cost, as `OpenRouter` and xAI do.
+    pub(crate) fn reported_cost(&self) -> Result<Option<Usd>, Reject> {
+        let Some(usage) = self.usage else { return Ok(None) };
+        for (key, value) in usage.entries() {
+            match key.raw() {
+                "cost" => {
+                    // Perplexity breaks it down.
+                    let value = if value.is_object() { value.get("total_cost") } else { Some(value) };
+                    return Fields::cost("usage.cost", value, 0);
+                }
+                // A tick is 1e-10 USD.
+                "cost_in_usd_ticks" => return Fields::cost("usage.cost_in_usd_ticks", Some(value), 10),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The code of an error object, else its kind; of a text the text itself if it
+/// is one word.
+pub(crate) fn error_code(error: Value<'_>) -> Option<Text<'_>> {
+    match error.kind() {
+        Kind::Object => Fields::any_text(error.get("code")).or_else(|| Fields::any_text(error.get("type"))),
+        Kind::Text(_) => Fields::any_text(Some(error)).filter(|text| is_code(text)),
+        _ => None,
+    }
+}
+
+/// A code is one short word, so that no message lands where codes are counted.
+pub(crate) fn is_code(text: &str) -> bool {
+    text.len() <= 64 && !text.contains(char::is_whitespace)
+}
+
+impl Items {
+    fn of(data: Value<'_>) -> Self {
+        let Some(first) = data.items().next() else { return Self::Others };
+        for (key, value) in first.entries() {
+            match key.raw() {
+                "embedding" => return Self::Embeddings,
+                "object" if text_of(value) == "embedding" => return Self::Embeddings,
+                "b64_json" | "url" => return Self::Images(data.items().count()),
+                _ => {}
+            }
+        }
+        Self::Others
+    }
+}
+
+impl Tools {
+    /// Counts what Groq ran for a choice of the answer.
+    fn add_executed(&mut self, choice: Value<'_>) {
+        for (key, message) in choice.entries() {
+            if !matches!(key.raw(), "message" | "delta") {
+                continue;
+            }
+            for (_, tools) in message.entries().filter(|(key, _)| key.raw() == "executed_tools") {
+                for tool in tools.items() {
+                    let run = Self::of_executed(tool);
+                    self.web_searches += run.web_searches;
+                    self.page_visits += run.page_visits;
+                }
+            }
+        }
+    }
+
+    /// What one executed tool is billed as; nothing where its kind is billed by
+    /// the hour or unknown.
+    pub(super) fn of_executed(tool: Value<'_>) -> Self {
+        let by_name = |field: &str| match tool.get(field).map(text_of) {
+            Some("web_search" | "search" | "browser_search" | "browser.search") => {
+                Some(Self { web_searches: 1, page_visits: 0 })
+            }
+            Some("visit_website" | "visit" | "browser.open") => Some(Self { web_searches: 0, page_visits: 1 }),
+            _ => None,
+        };
+        // `browser_search` is the name of the tool, of which the `name` is a function.
+        by_name("name").or_else(|| by_name("type")).unwrap_or_default()
+    }
+
+    /// Counts the searches among the items of a Responses body's `output`;
+    /// opening a page found by them is not billed.
+    fn add_calls(&mut self, output: Value<'_>) {
+        for item in output.items() {
+            let mut is_search = false;
+            let mut action = "search";
+            for (key, value) in item.entries() {
+                match key.raw() {
+                    "type" => is_search = text_of(value) == "web_search_call",
+                    "action" => action = value.get("type").map_or(action, text_of),
+                    _ => {}
+                }
+            }
+            self.web_searches += i64::from(is_search && action == "search");
+        }
+    }
+
+    pub(crate) fn any(self) -> bool {
+        self.web_searches > 0 || self.page_visits > 0
+    }
+
+    /// Adds them to what else is reported.
+    pub(crate) fn fill(self, counts: &mut Counts) {
+        for (meter, count) in [(Meter::WebSearches, self.web_searches), (Meter::PageVisits, self.page_visits)] {
+            if count > 0 {
+                counts.quantities[meter] = Some(count);
+                if counts.quality == Quality::Missing {
+                    // The tools are known and the tokens are not.
+                    counts.quality = Quality::Partial;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the value of `error` tells of one: many bodies have it empty.
+pub(crate) fn is_error(error: Value<'_>) -> bool {
+    match error.kind() {
+        Kind::Object => error.entries().next().is_some(),
+        Kind::Text(_) => !is_nothing(error.raw()),
+        _ => false,
+    }
+}
+
+fn models_of(breakdown: Value<'_>) -> Option<Value<'_>> {
+    breakdown.some("models").filter(|models| models.items().next().is_some())
+}
+
+fn filled(value: Value<'_>) -> Option<Value<'_>> {
+    (!value.is_null()).then_some(value)
+}
+
+/// The text as it stands in the document: for words that need no escapes.
+pub(crate) fn text_of(value: Value<'_>) -> &str {
+    match value.kind() {
+        Kind::Text(_) => value.raw(),
+        _ => "",
+    }
+}

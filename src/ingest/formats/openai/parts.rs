@@ -1,0 +1,138 @@
+//! One body, several records: the underlying models of a compound system, and
+//! the tools that a stream runs on its way.
+//!
+//! A compound system bills each underlying model at its own price. The body's
+//! own `usage` is their sum, and does not add up (`total_tokens` counts what
+//! the two others leave out), so neither it nor the identity is used there.
+
+use super::body::{Body, Tools};
+use crate::{
+    ingest::formats::{
+        Fields, Found, Reject, Sink,
+        usage::{self, Counts},
+    },
+    json::Value,
+    record::{Meter, Operation, Quality, Quantities, Text},
+};
+
+/// The records of one body.
+#[derive(Debug)]
+pub(crate) struct Finding<'a> {
+    /// `None` where the parts say everything.
+    pub(crate) main: Option<Found<'a>>,
+    pub(crate) parts: Vec<Found<'a>>,
+}
+
+impl<'a> Finding<'a> {
+    pub(crate) fn put(self, sink: &mut dyn Sink<'a>) {
+        for found in self.main.into_iter().chain(self.parts) {
+            sink.record(found);
+        }
+    }
+
+    /// Whether it tells what was used.
+    pub(super) fn has_quantities(&self) -> bool {
+        !self.parts.is_empty() || self.main.as_ref().is_some_and(|main| main.record.quantities.any())
+    }
+}
+
+/// Splits a body's record into what is billed apart.
+pub(crate) fn split<'a>(body: &Body<'a>, mut main: Found<'a>) -> Result<Finding<'a>, Reject> {
+    let Some(models) = body.breakdown else {
+        let parts = if body.is_chunk() { tool_runs(body, &main)? } else { Vec::new() };
+        return Ok(Finding { main: Some(main), parts });
+    };
+    let mut parts = underlying(models, &main)?;
+    let record = &mut main.record;
+    if body.is_chunk() {
+        parts.extend(tool_runs(body, &main)?);
+        // The stream's earlier chunks have no parts: this supersedes them.
+        set(&mut main, tokens_elsewhere());
+    } else if body.tools.any() {
+        record.operation = Operation::Tool;
+        let mut counts = Counts::NONE;
+        body.tools.fill(&mut counts);
+        set(&mut main, Counts { quality: Quality::Reported, ..counts });
+    } else {
+        if let Some(first) = parts.first_mut() {
+            first.record.reported_cost = record.reported_cost;
+        }
+        return Ok(Finding { main: None, parts });
+    }
+    Ok(Finding { main: Some(main), parts })
+}
+
+/// One record per underlying model: a model that is listed twice was used twice.
+fn underlying<'a>(models: Value<'a>, main: &Found<'a>) -> Result<Vec<Found<'a>>, Reject> {
+    let mut used: Vec<(Text<'a>, Counts)> = Vec::new();
+    for item in models.items() {
+        let name = "usage_breakdown.models[].model";
+        let Some(model) = Fields::text(name, item.get("model"))? else {
+            return Err(Reject::missing(name, "the name of an underlying model"));
+        };
+        let counts = usage::read_totals(item.get("usage"))?
+            .map_or(Counts::NONE, |totals| usage::Totals { total: None, ..totals }.counts());
+        match used.iter_mut().find(|(name, _)| *name == model) {
+            Some((_, sum)) => sum.add(&counts)?,
+            None => used.push((model, counts)),
+        }
+    }
+    Ok(used.into_iter().map(|(model, counts)| of_model(main, model, counts)).collect())
+}
+
+/// The part of another model than the one that the body names.
+pub(crate) fn of_model<'a>(main: &Found<'a>, model: Text<'a>, counts: Counts) -> Found<'a> {
+    let mut part = part_of(main, model.clone());
+    let record = &mut part.record;
+    record.model_requested = record.model_requested.take().or_else(|| Some(record.model.clone()));
+    record.model = model;
+    set(&mut part, counts);
+    part
+}
+
+/// One record per tool that a chunk tells of: the chunk with the final usage
+/// does not repeat them, and the same run may be told of twice.
+fn tool_runs<'a>(body: &Body<'a>, main: &Found<'a>) -> Result<Vec<Found<'a>>, Reject> {
+    let mut parts = Vec::new();
+    if !body.tools.any() {
+        return Ok(parts);
+    }
+    let choices = body.choices.into_iter().flat_map(Value::items);
+    let tools = choices.filter_map(|choice| choice.path(&["delta", "executed_tools"])).flat_map(Value::items);
+    for (place, tool) in tools.enumerate() {
+        let run = Tools::of_executed(tool);
+        if !run.any() {
+            continue;
+        }
+        let index = Fields::count("executed_tools[].index", tool.get("index"))?;
+        let index = index.map_or_else(|| place.to_string(), |index| index.to_string());
+        let mut part = part_of(main, Text::Owned(format!("tool {index}")));
+        part.record.operation = Operation::Tool;
+        let mut counts = Counts::NONE;
+        run.fill(&mut counts);
+        set(&mut part, Counts { quality: Quality::Reported, ..counts });
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+fn part_of<'a>(main: &Found<'a>, part: Text<'a>) -> Found<'a> {
+    let mut found = main.clone();
+    found.record.part = part;
+    found.record.reported_cost = None;
+    found
+}
+
+/// Every token of it is in a part.
+fn tokens_elsewhere() -> Counts {
+    let mut quantities = Quantities::default();
+    quantities[Meter::InputTokens] = Some(0);
+    quantities[Meter::OutputTokens] = Some(0);
+    Counts { quantities, reasoning_tokens: None, quality: Quality::Reported }
+}
+
+pub(crate) fn set(found: &mut Found<'_>, counts: Counts) {
+    found.record.quantities = counts.quantities;
+    found.record.reasoning_tokens = counts.reasoning_tokens;
+    found.record.quality = counts.quality;
+}
