@@ -185,13 +185,13 @@ fn read<'a>(line: Value<'a>, source: &Source) -> Reading<'a> {
         wrapper.model_asked = wrapper.model_asked.take().or_else(|| message.model.take());
         let layers = std::iter::once(inner).filter(|inner| inner.is_object()).chain(inner.items());
         for layer in layers {
-            unwrap(layer, &mut message, &mut wrapper)?;
+            open(layer, &mut message, &mut wrapper)?;
         }
     }
     finish(&message, outer_id, wrapper)
 }
 
-fn unwrap<'a>(inner: Value<'a>, message: &mut Message<'a>, wrapper: &mut Wrapper<'a>) -> Result<(), Reject> {
+fn open<'a>(inner: Value<'a>, message: &mut Message<'a>, wrapper: &mut Wrapper<'a>) -> Result<(), Reject> {
     for (key, value) in inner.entries() {
         let name = key.raw();
         match name {
@@ -305,6 +305,3 @@ fn set_ids<'a>(message: &Message<'a>, outer_id: Option<Text<'a>>, wrapper: &mut 
     };
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,7 @@ pub(super) use body::{Body, error_code, is_error, text_of};
 pub(super) use parts::{Finding, of_model, set, split};
 
 use super::{
-    Entry, Fields, Format, Recognition, Reject, Sink, Skip, Text,
+    Entry, Fields, Format, Recognition, Reject, RejectReason, Sink, Skip, Text,
     wrapper::{self, Path, Wrapper},
 };
 use crate::{
@@ -103,7 +103,7 @@ fn read<'a>(line: Value<'a>, source: &Source) -> Reading<'a> {
         }
         Some(inner) if inner.is_array() => read_all(inner, &top, &wrapper, source),
         Some(inner) => {
-            let body = unwrap(inner, &mut wrapper, 1)?;
+            let body = open(inner, &mut wrapper, 1)?;
             finish(&body, &top, wrapper, source)
         }
     }
@@ -115,7 +115,7 @@ fn read_all<'a>(chunks: Value<'a>, top: &Body<'a>, wrapper: &Wrapper<'a>, source
     let mut skipped = Skip::NotUsage;
     for chunk in chunks.items() {
         let mut wrapper = wrapper.clone();
-        let body = unwrap(chunk, &mut wrapper, 1)?;
+        let body = open(chunk, &mut wrapper, 1)?;
         match (finish(&body, top, wrapper, source)?, &mut whole) {
             (Err(skip), _) => skipped = skip,
             (Ok(next), None) => whole = Some(next),
@@ -132,7 +132,7 @@ fn read_all<'a>(chunks: Value<'a>, top: &Body<'a>, wrapper: &Wrapper<'a>, source
 
 /// The body in a member of the wrapper, which may be a response with a status
 /// and a body, or an event with a response.
-fn unwrap<'a>(inner: Value<'a>, wrapper: &mut Wrapper<'a>, layer: u8) -> Result<Body<'a>, Reject> {
+fn open<'a>(inner: Value<'a>, wrapper: &mut Wrapper<'a>, layer: u8) -> Result<Body<'a>, Reject> {
     let mut body = Body::default();
     let mut nested = None;
     for (key, value) in inner.entries() {
@@ -147,9 +147,9 @@ fn unwrap<'a>(inner: Value<'a>, wrapper: &mut Wrapper<'a>, layer: u8) -> Result<
         }
     }
     let Some(nested) = nested else { return Ok(body) };
-    let is_event = body.is_event;
-    body = unwrap(nested, wrapper, layer + 1)?;
-    body.is_event |= is_event;
+    let event = body;
+    body = open(nested, wrapper, layer + 1)?;
+    body.take_event(&event);
     Ok(body)
 }
 
@@ -172,7 +172,7 @@ fn skip(body: &Body<'_>, outer: &Body<'_>, wrapper: &Wrapper<'_>) -> Option<Skip
     if body.is_generation() || outer.error.is_some_and(Value::is_object) {
         return None;
     }
-    if body.is_event || outer.is_event {
+    if body.is_event() || outer.is_event() {
         // The delta of a stream, which names no response.
         return Some(Skip::NotGeneration);
     }
@@ -187,13 +187,18 @@ fn finish<'a>(body: &Body<'a>, outer: &Body<'a>, mut wrapper: Wrapper<'a>, sourc
     if let Some(skip) = skip(body, outer, &wrapper) {
         return Ok(Err(skip));
     }
+    if body.is_anthropic() {
+        return Err(Reject::new(
+            RejectReason::WrongType,
+            "`type` is `message`, expected a body in OpenAI's shape: read Anthropic's with `format = \"anthropic\"`",
+        ));
+    }
     set_time(body, outer, &mut wrapper, source)?;
     set_names(body, outer, &mut wrapper);
     let error = body.error.or(outer.error);
     let operation = operation(body, wrapper.operation());
     let record = &mut wrapper.found.record;
-    let code = record.error_code.take().or_else(|| error_code(error?));
-    record.error_code = code.or_else(|| body.stream_error.clone().filter(|code| body::is_code(code)));
+    record.error_code = record.error_code.take().or_else(|| error_code(error?));
     record.operation = operation;
     record.reported_cost = body.reported_cost()?.or(record.reported_cost);
     set(&mut wrapper.found, body.counts()?);
@@ -210,6 +215,8 @@ fn finish<'a>(body: &Body<'a>, outer: &Body<'a>, mut wrapper: Wrapper<'a>, sourc
         status = Status::Partial;
     }
     record.status = status;
+    let stopped = || body.stream_error.clone().filter(|code| body::is_code(code));
+    record.error_code = record.error_code.take().or_else(stopped);
     split(body, wrapper.found).map(Ok)
 }
 
@@ -231,7 +238,8 @@ fn set_time<'a>(body: &Body<'a>, outer: &Body<'a>, wrapper: &mut Wrapper<'a>, so
     if is_late {
         record.latency_ms = None;
     }
-    wrapper.found.created = body.created_second();
+    // It tells the body's own ids apart, not the gateway's.
+    wrapper.found.created = body.id.as_ref().and_then(|_| body.created_second());
     Ok(())
 }
 
@@ -259,7 +267,7 @@ fn set_names<'a>(body: &Body<'a>, outer: &Body<'a>, wrapper: &mut Wrapper<'a>) {
         wrapper.tier_asked.take().filter(|tier| !body.is_chunk() && !matches!(tier.as_ref(), "auto" | "default"));
     record.tier = body.tier.clone().or_else(|| outer.tier.clone()).or(asked);
     record.max_tokens = record.max_tokens.or(body.max_output_tokens);
-    if body.is_chunk() || body.is_event || outer.is_event {
+    if body.is_chunk() || body.is_event() || outer.is_event() {
         record.streamed = Some(true);
     }
 }
@@ -274,6 +282,3 @@ pub(super) fn operation(body: &Body<'_>, asked: Option<Operation>) -> Operation 
         (None, None) => Operation::Chat,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -163,7 +163,7 @@ fn read<'a>(line: Value<'a>, source: &Source) -> Result<Result<Finding<'a>, Skip
     let asked = line.wrapper.operation();
     let found = &mut line.wrapper.found;
     found.ids = [body.id.clone(), body.groq_id.clone().or(line.request_id).or(line.id)];
-    found.created = body.created_second();
+    found.created = body.id.as_ref().and_then(|_| body.created_second());
     let record = &mut found.record;
     (record.ts, record.ts_last) = (time, time);
     record.model = body.model.clone().unwrap_or_default();

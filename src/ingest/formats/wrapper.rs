@@ -254,19 +254,17 @@ impl<'a> Wrapper<'a> {
 /// Whether the entry has the marks of a gateway whose log has a format of its
 /// own, which may well hold a provider's body.
 pub(super) fn is_foreign(line: Value<'_>) -> bool {
-    const MARKS: [&str; 15] = [
+    const MARKS: [&str; 13] = [
         "ai",
         "ai_org",
         "call_type",
         "custom_llm_provider",
-        "gateway",
         "generation_id",
         "latencies",
         "litellm_call_id",
         "request_created_at",
         "resourceLogs",
         "resourceSpans",
-        "spend",
         "startTime",
         "tokens_in",
         "usage_details",

@@ -40,6 +40,13 @@ impl<'a> Usage<'a> {
             let name = key.raw();
             let count = |earlier: Option<i64>| Ok::<_, Reject>(Fields::count(name, Some(value))?.or(earlier));
             match name {
+                "prompt_tokens" => {
+                    return Err(Reject::new(
+                        RejectReason::WrongType,
+                        "`usage` has `prompt_tokens`, expected Anthropic's `input_tokens`: \
+                         read bodies in OpenAI's shape with `format = \"openai\"`",
+                    ));
+                }
                 "input_tokens" => self.input = count(self.input)?,
                 "output_tokens" => self.output = count(self.output)?,
                 "cache_read_input_tokens" => self.cache_read = count(self.cache_read)?,
@@ -149,5 +156,83 @@ impl<'a> Usage<'a> {
         counts.quantities[Meter::WebSearches] = web_searches;
         counts.reasoning_tokens = counts.reasoning_tokens.or(top.reasoning_tokens);
         Ok((counts, others))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Scanner;
+
+    /// `input, cached, written for 5 minutes, for an hour, output`
+    type Expect = [Option<i64>; 5];
+
+    fn check(json: &str, expect: Expect, quality: Quality) {
+        let mut scanner = Scanner::new();
+        let mut usage = Usage::default();
+        usage.take(scanner.scan(json).unwrap()).unwrap();
+        let (counts, _) = usage.counts("m").unwrap();
+        let found = [
+            Meter::InputTokens,
+            Meter::CachedInputTokens,
+            Meter::CacheWrite5mTokens,
+            Meter::CacheWrite1hTokens,
+            Meter::OutputTokens,
+        ]
+        .map(|meter| counts.quantities[meter]);
+        assert_eq!((found, counts.quality), (expect, quality), "{json}");
+    }
+
+    #[test]
+    fn counts_are_disjoint_as_they_stand() {
+        use Quality::{Estimated, Missing, Reported};
+        check(r#"{"input_tokens":7,"output_tokens":445}"#, [Some(7), None, None, None, Some(445)], Reported);
+        check(
+            r#"{"input_tokens":7,"cache_read_input_tokens":16399,"cache_creation_input_tokens":2089,"output_tokens":1}"#,
+            [Some(7), Some(16_399), Some(2089), None, Some(1)],
+            Reported,
+        );
+        // The split is part of the writes; what it leaves out is taken for short-lived.
+        check(
+            r#"{"cache_creation_input_tokens":100,"cache_creation":{"ephemeral_1h_input_tokens":60,"ephemeral_5m_input_tokens":30}}"#,
+            [None, None, Some(40), Some(60), None],
+            Reported,
+        );
+        check(
+            r#"{"cache_creation_input_tokens":100,"cache_creation":{"ephemeral_1h_input_tokens":100}}"#,
+            [None, None, None, Some(100), None],
+            Reported,
+        );
+        check(r#"{"cache_creation":{"ephemeral_5m_input_tokens":5}}"#, [None, None, Some(5), None, None], Reported);
+        // A split that is more than the whole contradicts it.
+        check(
+            r#"{"cache_creation_input_tokens":10,"cache_creation":{"ephemeral_1h_input_tokens":60}}"#,
+            [None, None, None, Some(60), None],
+            Estimated,
+        );
+        check(r#"{"service_tier":"standard","input_tokens":null}"#, [None; 5], Missing);
+    }
+
+    #[test]
+    fn iterations_are_summed_for_the_own_model() {
+        check(
+            r#"{"input_tokens":5,"output_tokens":6,"iterations":[{"input_tokens":100,"output_tokens":10},{"model":"m","input_tokens":5,"output_tokens":6},{"model":"adviser","input_tokens":1000}]}"#,
+            [Some(105), None, None, None, Some(16)],
+            Quality::Reported,
+        );
+        // Without iterations of its own, the top level is all there is.
+        check(
+            r#"{"input_tokens":5,"iterations":[{"model":"adviser","input_tokens":1000}]}"#,
+            [Some(5), None, None, None, None],
+            Quality::Reported,
+        );
+        check(r#"{"input_tokens":5,"iterations":[]}"#, [Some(5), None, None, None, None], Quality::Reported);
+    }
+
+    #[test]
+    fn the_shape_of_other_providers_is_refused() {
+        let mut scanner = Scanner::new();
+        let reject = Usage::default().take(scanner.scan(r#"{"prompt_tokens":5}"#).unwrap()).unwrap_err();
+        assert!(reject.detail.contains("format = \"openai\""), "{}", reject.detail);
     }
 }

@@ -39,8 +39,6 @@ pub(crate) struct Body<'a> {
     pub(crate) choices: Option<Value<'a>>,
     /// Seconds of audio in a transcription; in a wrapper it may be a latency.
     pub(crate) duration: Option<Value<'a>>,
-    /// It is an event of a Responses stream.
-    pub(crate) is_event: bool,
     /// Made in the background, so that a log of it is a look at its progress.
     pub(crate) in_background: bool,
     /// Why Groq stopped a stream early.
@@ -48,6 +46,8 @@ pub(crate) struct Body<'a> {
     created: Option<Value<'a>>,
     usage: Option<Value<'a>>,
     groq_usage: Option<Value<'a>>,
+    /// `message` for Anthropic's, `response.…` for an event of a Responses stream.
+    kind: &'a str,
     has_text: bool,
     task: &'a str,
     items: Items,
@@ -99,7 +99,7 @@ impl<'a> Body<'a> {
             "usage_breakdown" => self.breakdown = models_of(value).or(self.breakdown),
             "service_tier" => self.tier = Fields::text(name, field)?,
             "error" => self.error = Some(value).filter(|&error| is_error(error)),
-            "type" => self.is_event = text_of(value).starts_with("response."),
+            "type" => self.kind = text_of(value),
             "output" => self.tools.add_calls(value),
             "max_output_tokens" => self.max_output_tokens = Fields::count(name, field)?,
             "background" => self.in_background = value.bool() == Some(true),
@@ -127,6 +127,22 @@ impl<'a> Body<'a> {
 
     pub(crate) fn is_chunk(&self) -> bool {
         self.object == "chat.completion.chunk"
+    }
+
+    pub(crate) fn is_event(&self) -> bool {
+        self.kind.starts_with("response.")
+    }
+
+    /// Takes over that it came in an event of a Responses stream.
+    pub(crate) fn take_event(&mut self, outer: &Self) {
+        if outer.is_event() {
+            self.kind = outer.kind;
+        }
+    }
+
+    /// Whether it is a body of the Messages API, whose counts mean something else.
+    pub(crate) fn is_anthropic(&self) -> bool {
+        self.kind == "message" && self.object.is_empty() && self.usage.is_some()
     }
 
     pub(crate) fn has_usage(&self) -> bool {
@@ -360,5 +376,65 @@ pub(crate) fn text_of(value: Value<'_>) -> &str {
     match value.kind() {
         Kind::Text(_) => value.raw(),
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Scanner;
+
+    fn tools(json: &str) -> (i64, i64) {
+        let mut scanner = Scanner::new();
+        let tools = Body::read(scanner.scan(json).unwrap()).unwrap().tools;
+        (tools.web_searches, tools.page_visits)
+    }
+
+    #[test]
+    fn tools_are_counted_where_their_kind_is_known() {
+        let executed = |tool: &str| tools(&format!(r#"{{"choices":[{{"message":{{"executed_tools":[{tool}]}}}}]}}"#));
+        for (tool, expect) in [
+            (r#"{"type":"search"}"#, (1, 0)),
+            (r#"{"type":"web_search"},{"type":"visit_website"}"#, (1, 1)),
+            (r#"{"type":"browser_search","name":"browser.open"}"#, (0, 1)),
+            (r#"{"type":"browser_search","name":"browser.search"}"#, (1, 0)),
+            (r#"{"type":"browser.open"}"#, (0, 1)),
+            (r#"{"type":"python"},{"type":"code_interpreter"},{"type":"browser_automation"},{"type":7},5"#, (0, 0)),
+        ] {
+            assert_eq!(executed(tool), expect, "{tool}");
+        }
+        assert_eq!(tools(r#"{"output":[{"type":"web_search_call"},{"type":"message"}]}"#), (1, 0));
+        assert_eq!(tools(r#"{"output":[{"action":{"type":"open_page"},"type":"web_search_call"}]}"#), (0, 0));
+    }
+
+    #[test]
+    fn usage_is_the_same_wherever_it_stands() {
+        let usage = r#"{"prompt_tokens":18,"completion_tokens":4,"total_tokens":22}"#;
+        let mut scanner = Scanner::new();
+        let mut counts = |json: String| Body::read(scanner.scan(&json).unwrap()).unwrap().counts().unwrap();
+        let top = counts(format!(r#"{{"usage":{usage}}}"#));
+        assert_eq!(top.quantities.sum(), 22);
+        assert_eq!(counts(format!(r#"{{"usage":null,"x_groq":{{"usage":{usage}}}}}"#)), top);
+        assert_eq!(counts(format!(r#"{{"usage":{usage},"x_groq":{{"usage":{usage}}}}}"#)), top);
+        // Counters of Groq's hardware caches are no usage.
+        let hardware = r#"{"dram_cached_tokens":5,"sram_cached_tokens":0}"#;
+        assert_eq!(counts(format!(r#"{{"x_groq":{{"usage":{hardware}}}}}"#)), Counts::NONE);
+    }
+
+    #[test]
+    fn codes_of_errors_are_words() {
+        let mut scanner = Scanner::new();
+        let mut code = |json: &str| error_code(scanner.scan(json).unwrap()).map(std::borrow::Cow::into_owned);
+        for (json, expect) in [
+            (r#"{"code":"rate_limit_exceeded","type":"tokens"}"#, Some("rate_limit_exceeded")),
+            (r#"{"code":null,"type":"server_error"}"#, Some("server_error")),
+            (r#"{"code":429}"#, Some("429")),
+            (r#""timeout""#, Some("timeout")),
+            (r#""connection to 10.0.0.1 refused""#, None),
+            ("{}", None),
+            ("true", None),
+        ] {
+            assert_eq!(code(json).as_deref(), expect, "{json}");
+        }
     }
 }
