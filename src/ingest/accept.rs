@@ -31,7 +31,8 @@ pub struct Place<'a> {
 /// # Errors
 /// Where a value cannot be true.
 pub fn accept<'a>(found: Found<'a>, source: &Source, place: Place<'_>) -> Result<UsageRecord<'a>, Reject> {
-    let Found { mut record, ids, created } = found;
+    let Found { mut record, ids, created, raw } = found;
+    let place = Place { raw: raw.map_or(place.raw, str::as_bytes), ..place };
     if !record.ts.is_sane() {
         return Err(Reject::new(
             RejectReason::BadTime,

@@ -7,17 +7,26 @@
 //! secrets, sanity) happens behind the sink, in [`super::accept`].
 
 mod anthropic;
+mod cell;
 mod cloudflare;
 mod custom;
+mod endpoint;
 mod envoy;
+mod helicone;
 mod id_time;
 mod kong;
+mod labels;
+mod langfuse;
+mod litellm;
 pub mod native;
 mod openai;
 mod openai_batch;
 mod openrouter;
 mod otlp;
+mod page;
+mod passed_on;
 mod path;
+mod portkey;
 pub mod read;
 #[cfg(test)]
 mod testing;
@@ -98,11 +107,14 @@ pub struct Found<'a> {
     /// The second of the body's own `created`, where this format repeats it in
     /// every version of a request: it tells reused short ids apart.
     pub created: Option<i64>,
+    /// The record's own text, where the entry is a page that holds many: what
+    /// its id is made from if it has none.
+    pub raw: Option<&'a str>,
 }
 
 impl<'a> Found<'a> {
     pub const fn new(record: UsageRecord<'a>) -> Self {
-        Self { record, ids: [None, None], created: None }
+        Self { record, ids: [None, None], created: None, raw: None }
     }
 }
 
@@ -273,11 +285,15 @@ static FORMATS: &[&dyn Format] = &[
     &openai::OpenAi,
     &openai_batch::OpenAiBatch,
     &anthropic::Anthropic,
+    &litellm::LiteLlm,
     &envoy::Envoy,
     &kong::Kong,
     &cloudflare::Cloudflare,
     &openrouter::OpenRouter,
     &otlp::Otlp,
+    &langfuse::Langfuse,
+    &portkey::Portkey,
+    &helicone::Helicone,
     &custom::Custom,
 ];
 

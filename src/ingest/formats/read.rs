@@ -33,6 +33,11 @@ impl<'a> CsvRow<'a> {
         let at = self.header.iter().position(|column| column == name)?;
         self.fields.get(at).map(std::convert::AsRef::as_ref).filter(|field| !field.is_empty())
     }
+
+    /// The names of the columns and the row's fields under them.
+    pub(super) fn entries(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.header.iter().zip(self.fields).map(|(name, field)| (name.as_str(), field.as_ref()))
+    }
 }
 
 /// One way to read a field, whether it stands in JSON or in CSV.
@@ -253,7 +258,7 @@ fn out_of_range(name: &str, digits: &str) -> Reject {
     )
 }
 
-fn wrong_type(name: &str, value: Value<'_>, expected: &str) -> Reject {
+pub(super) fn wrong_type(name: &str, value: Value<'_>, expected: &str) -> Reject {
     Reject::new(RejectReason::WrongType, format!("`{name}` is {}, expected {expected}", value.kind_name()))
 }
 

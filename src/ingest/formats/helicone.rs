@@ -1,0 +1,288 @@
+//! `helicone`: rows of the request query (JSON, alone or in pages), exports of
+//! its command line tool (JSON lines, CSV), and dumps of the table behind them.
+//!
+//! What holds here: `prompt_tokens` is without what was read from or written to a
+//! cache, and `completion_tokens` without reasoning: the columns are disjoint.
+//! `total_tokens` leaves the cached ones out and proves nothing. `cost` is in USD,
+//! except in the table itself, which counts billionths. The id is `request_id`;
+//! exports as CSV have only `response_id`, so a request in both is counted twice:
+//! ingest one of them. An answer from the gateway's cache refers to the request
+//! that it repeats.
+
+use super::{
+    Entry, Fields, Format, Found, Recognition, Reject, RejectReason, Sink, Skip,
+    cell::{self, Cell},
+    endpoint,
+    labels::{Labels, label},
+    usage::Counts,
+};
+use crate::{
+    config::Source,
+    json::Value,
+    record::{Meter, Quality, Status, Text, UsageRecord},
+    time::Instant,
+};
+
+#[derive(Debug)]
+pub struct Helicone;
+
+impl Format for Helicone {
+    fn name(&self) -> &'static str {
+        "helicone"
+    }
+
+    fn reads_csv(&self) -> bool {
+        true
+    }
+
+    fn recognises(&self, entry: &Entry<'_>) -> Recognition {
+        let has = |names: &[&str]| names.iter().all(|name| cell::has(entry, name));
+        if has(&["response_id", "request_created_at"]) {
+            return Recognition::of(95, "`response_id` and `request_created_at`, as in Helicone's requests");
+        }
+        match entry {
+            Entry::Json(value) => match page(*value).and_then(|mut rows| rows.next()) {
+                Some(row) => self.recognises(&Entry::Json(row)),
+                None => Recognition::NONE,
+            },
+            Entry::Csv(_) => Recognition::NONE,
+        }
+    }
+
+    fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
+        if let Entry::Json(value) = entry
+            && let Some(rows) = page(*value)
+        {
+            let mut is_empty = true;
+            for row in rows {
+                is_empty = false;
+                one(&Entry::Json(row), source, Some(row.raw()), sink);
+            }
+            if is_empty {
+                sink.skip(Skip::NotUsage);
+            }
+            return;
+        }
+        one(entry, source, None, sink);
+    }
+}
+
+/// The rows of a page of the API.
+fn page<'a>(value: Value<'a>) -> Option<impl Iterator<Item = Value<'a>>> {
+    value.some("data").filter(|data| data.is_array() && value.get("request_id").is_none()).map(Value::items)
+}
+
+/// Reads one row; `raw` is its text where it is one of a page.
+fn one<'a>(entry: &Entry<'a>, source: &Source, raw: Option<&'a str>, sink: &mut dyn Sink<'a>) {
+    let mut request = Request::new(source, cell::has(entry, "organization_id"));
+    let filled = cell::cells(entry).try_for_each(|(name, field)| request.take(name, field));
+    match filled.and_then(|()| request.finish()) {
+        Ok(Ok(mut found)) => {
+            found.raw = raw;
+            sink.record(found);
+        }
+        Ok(Err(skip)) => sink.skip(skip),
+        Err(reject) => sink.reject(reject),
+    }
+}
+
+/// One request, gathered field by field.
+#[derive(Debug)]
+struct Request<'a, 's> {
+    source: &'s Source,
+    /// Whether it is a row of the table itself, which only has an organization.
+    is_dump: bool,
+    record: UsageRecord<'a>,
+    labels: Labels<'s>,
+    id: Option<Text<'a>>,
+    response_id: Option<Text<'a>>,
+    ts: Option<Instant>,
+    model: Option<Text<'a>>,
+    asked: Option<Text<'a>>,
+    served: Option<Text<'a>>,
+    /// The gateway's own words for how it ended, below any HTTP status.
+    sentinel: Option<Status>,
+    tokens: Tokens,
+    /// What the request counted that an answer from the cache repeats.
+    repeated: Tokens,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Tokens {
+    prompt: Option<i64>,
+    cached: Option<i64>,
+    written: Option<i64>,
+    completion: Option<i64>,
+    reasoning: Option<i64>,
+}
+
+impl Tokens {
+    fn place(&mut self, name: &str) -> Option<&mut Option<i64>> {
+        Some(match name {
+            "prompt_tokens" => &mut self.prompt,
+            "prompt_cache_read_tokens" => &mut self.cached,
+            "prompt_cache_write_tokens" => &mut self.written,
+            "completion_tokens" => &mut self.completion,
+            "reasoning_tokens" => &mut self.reasoning,
+            _ => return None,
+        })
+    }
+
+    /// The disjoint buckets; zeros all over stand where nothing was reported.
+    fn counts(self) -> Counts {
+        let mut counts = Counts::NONE;
+        let all = [self.prompt, self.cached, self.written, self.completion, self.reasoning];
+        if all.iter().flatten().all(|&count| count == 0) {
+            return counts;
+        }
+        counts.quality = Quality::Reported;
+        let mut prompt = self.prompt;
+        // A prompt without any fresh token is counted whole, cached tokens and all.
+        if self.cached > Some(0) && prompt == self.cached {
+            prompt = Some(0);
+            counts.quality = Quality::Estimated;
+        }
+        counts.quantities[Meter::InputTokens] = prompt;
+        counts.quantities[Meter::CachedInputTokens] = self.cached;
+        counts.quantities[Meter::CacheWrite5mTokens] = self.written;
+        counts.quantities[Meter::OutputTokens] = match (self.completion, self.reasoning) {
+            (Some(completion), Some(reasoning)) => Some(completion.saturating_add(reasoning)),
+            (completion, reasoning) => completion.or(reasoning),
+        };
+        counts.reasoning_tokens = self.reasoning;
+        counts
+    }
+}
+
+impl<'a, 's> Request<'a, 's> {
+    fn new(source: &'s Source, is_dump: bool) -> Self {
+        Self {
+            source,
+            is_dump,
+            record: UsageRecord::at(Instant::EARLIEST),
+            labels: Labels::new(source),
+            id: None,
+            response_id: None,
+            ts: None,
+            model: None,
+            asked: None,
+            served: None,
+            sentinel: None,
+            tokens: Tokens::default(),
+            repeated: Tokens::default(),
+        }
+    }
+
+    fn take(&mut self, name: &str, field: Cell<'a>) -> Result<(), Reject> {
+        if let Some(place) = self.tokens.place(name) {
+            *place = field.count(name)?;
+            return Ok(());
+        }
+        if let Some(place) = name.strip_prefix("ref_").and_then(|name| self.repeated.place(name)) {
+            *place = field.count(name)?;
+            return Ok(());
+        }
+        match name {
+            "request_id" => self.id = field.text(name)?,
+            "response_id" => self.response_id = field.any_text(),
+            "request_created_at" => self.ts = field.time(name, self.source.timezone)?,
+            "model" => self.model = field.text(name)?,
+            "request_model" => self.asked = field.text(name)?,
+            "response_model" => self.served = field.text(name)?,
+            "provider" => self.record.provider = provider(field.text(name)?),
+            "response_status" | "status" => self.status(name, field)?,
+            "delay_ms" | "latency" => {
+                self.record.latency_ms = field.millis(name, 1_000)?.or(self.record.latency_ms);
+            }
+            "time_to_first_token" => self.record.streamed = field.any_text().filter(|time| time != "0").map(|_| true),
+            "cost" => {
+                let shift = if self.is_dump { 9 } else { 0 };
+                self.record.reported_cost = field.cost(name, shift)?.or(self.record.reported_cost);
+            }
+            "costUSD" => self.record.reported_cost = self.record.reported_cost.or(field.cost(name, 0)?),
+            "request_path" | "target_url" => {
+                if let Some(url) = field.any_text() {
+                    self.record.operation = endpoint::operation(&url);
+                }
+            }
+            "request_user_id" | "user_id" => self.record.user = field.any_text().or(self.record.user.take()),
+            "proxy_key_id" | "helicone_proxy_key_id" => self.record.key = field.any_text().filter(|id| is_uuid(id)),
+            "cache_reference_id" => self.record.gateway_cache |= field.any_text().is_some_and(|id| is_uuid(&id)),
+            "request_properties" | "properties" => {
+                field.any_object(|properties| self.properties(properties));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// An HTTP status, or what stands in its place where there was none.
+    fn status(&mut self, name: &str, field: Cell<'a>) -> Result<(), Reject> {
+        let Some(text) = field.text(name)? else { return Ok(()) };
+        self.sentinel = match text.as_ref() {
+            "-3" => Some(Status::Cancelled),
+            "-4" => Some(Status::Blocked),
+            // Not answered, or not yet: what was used until then is unknown.
+            "-1" | "-2" | "0" => Some(Status::Partial),
+            _ => {
+                let code = Fields::parse_count(name, text.trim())?;
+                let code = i16::try_from(code).ok().filter(|code| *code < 1_000);
+                self.record.http_status = Some(code.ok_or_else(|| {
+                    Reject::new(
+                        RejectReason::OutOfRange,
+                        format!("`{name}` is too large, expected an HTTP status code"),
+                    )
+                })?);
+                None
+            }
+        };
+        Ok(())
+    }
+
+    fn properties(&mut self, properties: Value<'_>) {
+        self.labels.put_all(properties);
+        let team = label(properties, "team").or_else(|| label(properties, "helicone-property-team"));
+        self.record.team_reported =
+            team.map(|team| Text::Owned(team.into_owned())).or(self.record.team_reported.take());
+    }
+
+    /// The record, or why there is none.
+    fn finish(self) -> Result<Result<Found<'a>, Skip>, Reject> {
+        let mut record = self.record;
+        let mut counts = self.tokens.counts();
+        if record.gateway_cache && counts.quality == Quality::Missing {
+            counts = self.repeated.counts();
+        }
+        let model = self.served.or(self.model).or(self.asked.clone());
+        if counts.quality == Quality::Missing && (model.is_none() || self.ts.is_none()) {
+            return Ok(Err(Skip::NotUsage));
+        }
+        let Some(ts) = self.ts else {
+            return Err(Reject::missing("request_created_at", "the start of the request"));
+        };
+        (record.ts, record.ts_last) = (ts, ts);
+        record.quantities = counts.quantities;
+        record.reasoning_tokens = counts.reasoning_tokens;
+        record.quality = counts.quality;
+        record.status = self.sentinel.unwrap_or_else(|| super::status(record.http_status, None));
+        record.model_requested = self.asked;
+        record.model = model.unwrap_or_default();
+        record.tags = self.labels.into_tags();
+        let mut found = Found::new(record);
+        found.ids = [self.id, self.response_id];
+        Ok(Ok(found))
+    }
+}
+
+/// Who bills; a custom target does not say.
+fn provider(name: Option<Text<'_>>) -> Text<'_> {
+    name.filter(|name| !name.eq_ignore_ascii_case("custom")).unwrap_or_default()
+}
+
+/// Whether it is an id and not the one of all zeros that stands for none.
+fn is_uuid(id: &str) -> bool {
+    id.bytes().any(|byte| byte.is_ascii_alphanumeric() && byte != b'0')
+}
+
+#[cfg(test)]
+mod tests;

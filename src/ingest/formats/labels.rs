@@ -1,0 +1,99 @@
+//! The labels of a request that its source allows into `tags`, collected from
+//! the several places where gateways write them.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::Fields;
+use crate::{
+    config::Source,
+    json::{Kind, Value},
+    record::Text,
+};
+
+/// Labels on their way into `tags`: the first value of a name counts.
+#[derive(Debug)]
+pub(super) struct Labels<'s> {
+    allowed: &'s [String],
+    kept: BTreeMap<String, String>,
+}
+
+impl<'s> Labels<'s> {
+    pub(super) const fn new(source: &'s Source) -> Self {
+        Self { allowed: source.tags.as_slice(), kept: BTreeMap::new() }
+    }
+
+    /// Whether no label can be kept at all, so that looking for them is idle.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.allowed.is_empty()
+    }
+
+    pub(super) fn put(&mut self, name: &str, value: &str) {
+        if self.allowed.iter().any(|allowed| allowed == name) && !self.kept.contains_key(name) {
+            self.kept.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    /// The members of an object that are texts, numbers or yes and no; of an
+    /// array the texts `name:value` and `name=value`, and a bare name as true.
+    pub(super) fn put_all(&mut self, labels: Value<'_>) {
+        if self.is_closed() {
+            return;
+        }
+        for (key, value) in labels.entries() {
+            let text = match value.kind() {
+                Kind::Bool(_) => Some(Cow::Borrowed(value.raw())),
+                _ => Fields::any_text(Some(value)),
+            };
+            if let Some(text) = text {
+                self.put(&key.text(), &text);
+            }
+        }
+        for label in labels.items().filter_map(Value::text) {
+            match label.split_once([':', '=']) {
+                Some((name, value)) => self.put(name.trim(), value.trim()),
+                None => self.put(label.trim(), "true"),
+            }
+        }
+    }
+
+    /// Canonical JSON: names sorted, values as text. `None` where there are none.
+    pub(super) fn into_tags(self) -> Option<Text<'static>> {
+        if self.kept.is_empty() {
+            return None;
+        }
+        let object: serde_json::Map<_, _> = self.kept.into_iter().map(|(name, text)| (name, text.into())).collect();
+        Some(Cow::Owned(serde_json::Value::Object(object).to_string()))
+    }
+}
+
+/// The label of that name, in any spelling of its capitals: what a team or a
+/// user is called where the gateway has no field of its own for it.
+pub(super) fn label<'a>(labels: Value<'a>, name: &str) -> Option<Text<'a>> {
+    labels
+        .entries()
+        .filter(|(key, _)| key.raw().eq_ignore_ascii_case(name))
+        .find_map(|(_, value)| Fields::any_text(Some(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Scanner;
+
+    fn check(json: &str, expect: Option<&str>) {
+        let source = Source { tags: vec!["env".into(), "feature".into(), "n".into()], ..Source::default() };
+        let mut labels = Labels::new(&source);
+        labels.put_all(Scanner::new().scan(json).unwrap());
+        assert_eq!(labels.into_tags().as_deref(), expect, "{json}");
+    }
+
+    #[test]
+    fn only_allowed_labels_are_kept() {
+        check(r#"{"n":3,"env":"prod","secret":"x"}"#, Some(r#"{"env":"prod","n":"3"}"#));
+        check(r#"{"env":null,"n":[1],"feature":true}"#, Some(r#"{"feature":"true"}"#));
+        check(r#"["env:prod","feature","other","n=1",5]"#, Some(r#"{"env":"prod","feature":"true","n":"1"}"#));
+        check(r#"{"env":"a","env":"b"}"#, Some(r#"{"env":"a"}"#));
+        check("{}", None);
+        check("3", None);
+    }
+}
