@@ -117,10 +117,10 @@ fn identify<'a>(
         bytes.extend_from_slice(record.provider.as_bytes());
         bytes.push(0);
         if source.identity == IdentityBy::Line {
-            bytes.extend_from_slice(format!("{}\0{}\0{}", source.name, place.file, place.line).as_bytes());
-        } else {
-            bytes.extend_from_slice(place.raw);
+            bytes.extend_from_slice(format!("{}\0{}\0{}\0", source.name, place.file, place.line).as_bytes());
         }
+        // With the line too, since one line may hold several records.
+        bytes.extend_from_slice(place.raw);
         record.request_id = Cow::Owned(format!("h_{:032x}", xxh3_128(&bytes)));
     }
     if record.gateway_cache {

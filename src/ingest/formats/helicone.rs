@@ -14,6 +14,7 @@ use super::{
     cell::{self, Cell},
     endpoint,
     labels::{Labels, label},
+    page,
     usage::Counts,
 };
 use crate::{
@@ -40,49 +41,16 @@ impl Format for Helicone {
         if has(&["response_id", "request_created_at"]) {
             return Recognition::of(95, "`response_id` and `request_created_at`, as in Helicone's requests");
         }
-        match entry {
-            Entry::Json(value) => match page(*value).and_then(|mut rows| rows.next()) {
-                Some(row) => self.recognises(&Entry::Json(row)),
-                None => Recognition::NONE,
-            },
-            Entry::Csv(_) => Recognition::NONE,
-        }
+        let first = page::items(entry, "request_id").and_then(|mut rows| rows.next());
+        first.map_or(Recognition::NONE, |row| self.recognises(&Entry::Json(row)))
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        if let Entry::Json(value) = entry
-            && let Some(rows) = page(*value)
-        {
-            let mut is_empty = true;
-            for row in rows {
-                is_empty = false;
-                one(&Entry::Json(row), source, Some(row.raw()), sink);
-            }
-            if is_empty {
-                sink.skip(Skip::NotUsage);
-            }
-            return;
-        }
-        one(entry, source, None, sink);
-    }
-}
-
-/// The rows of a page of the API.
-fn page<'a>(value: Value<'a>) -> Option<impl Iterator<Item = Value<'a>>> {
-    value.some("data").filter(|data| data.is_array() && value.get("request_id").is_none()).map(Value::items)
-}
-
-/// Reads one row; `raw` is its text where it is one of a page.
-fn one<'a>(entry: &Entry<'a>, source: &Source, raw: Option<&'a str>, sink: &mut dyn Sink<'a>) {
-    let mut request = Request::new(source, cell::has(entry, "organization_id"));
-    let filled = cell::cells(entry).try_for_each(|(name, field)| request.take(name, field));
-    match filled.and_then(|()| request.finish()) {
-        Ok(Ok(mut found)) => {
-            found.raw = raw;
-            sink.record(found);
-        }
-        Ok(Err(skip)) => sink.skip(skip),
-        Err(reject) => sink.reject(reject),
+        page::read(entry, "request_id", sink, |row| {
+            let mut request = Request::new(source, cell::has(row, "organization_id"));
+            cell::cells(row).try_for_each(|(name, field)| request.take(name, field))?;
+            request.finish()
+        });
     }
 }
 
@@ -247,7 +215,7 @@ impl<'a, 's> Request<'a, 's> {
     }
 
     /// The record, or why there is none.
-    fn finish(self) -> Result<Result<Found<'a>, Skip>, Reject> {
+    fn finish(self) -> page::Read<'a> {
         let mut record = self.record;
         let mut counts = self.tokens.counts();
         if record.gateway_cache && counts.quality == Quality::Missing {
@@ -285,4 +253,27 @@ fn is_uuid(id: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    /// `prompt, cached, written, completion, reasoning` and what comes of them:
+    /// `input, cached, written, output, quality`
+    fn check(tokens: [Option<i64>; 5], expect: ([Option<i64>; 4], Quality)) {
+        let [prompt, cached, written, completion, reasoning] = tokens;
+        let counts = Tokens { prompt, cached, written, completion, reasoning }.counts();
+        let found = [Meter::InputTokens, Meter::CachedInputTokens, Meter::CacheWrite5mTokens, Meter::OutputTokens]
+            .map(|meter| counts.quantities[meter]);
+        assert_eq!((found, counts.quality), expect, "{tokens:?}");
+    }
+
+    #[test]
+    fn columns_are_disjoint() {
+        use Quality::{Estimated, Missing, Reported};
+        let some = |count| Some(count);
+        check([some(20), None, None, some(10), None], ([some(20), None, None, some(10)], Reported));
+        check([some(20), some(100), some(5), some(10), some(6)], ([some(20), some(100), some(5), some(16)], Reported));
+        check([some(100), some(100), some(0), some(10), None], ([some(0), some(100), some(0), some(10)], Estimated));
+        check([some(0), some(0), some(0), some(0), None], ([None; 4], Missing));
+        check([None; 5], ([None; 4], Missing));
+    }
+}

@@ -16,6 +16,7 @@ use super::{
     cell::{self, Cell},
     endpoint::without_provider,
     labels::{Labels, label},
+    page,
 };
 use crate::{
     config::Source,
@@ -47,49 +48,16 @@ impl Format for Langfuse {
                 Recognition::of(50, "`traceId`, `type` and `startTime`, as in Langfuse's observations")
             };
         }
-        match entry {
-            Entry::Json(value) => match page(*value).and_then(|mut items| items.next()) {
-                Some(item) => self.recognises(&Entry::Json(item)),
-                None => Recognition::NONE,
-            },
-            Entry::Csv(_) => Recognition::NONE,
-        }
+        let first = page::items(entry, "type").and_then(|mut items| items.next());
+        first.map_or(Recognition::NONE, |item| self.recognises(&Entry::Json(item)))
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        if let Entry::Json(value) = entry
-            && let Some(items) = page(*value)
-        {
-            let mut is_empty = true;
-            for item in items {
-                is_empty = false;
-                one(&Entry::Json(item), source, Some(item.raw()), sink);
-            }
-            if is_empty {
-                sink.skip(Skip::NotUsage);
-            }
-            return;
-        }
-        one(entry, source, None, sink);
-    }
-}
-
-/// The observations of a page of the API.
-fn page<'a>(value: Value<'a>) -> Option<impl Iterator<Item = Value<'a>>> {
-    value.some("data").filter(|data| data.is_array() && value.get("type").is_none()).map(Value::items)
-}
-
-/// Reads one observation; `raw` is its text where it is one of a page.
-fn one<'a>(entry: &Entry<'a>, source: &Source, raw: Option<&'a str>, sink: &mut dyn Sink<'a>) {
-    let mut observation = Observation::new(source);
-    let filled = cell::cells(entry).try_for_each(|(name, field)| observation.take(name, field));
-    match filled.and_then(|()| observation.finish()) {
-        Ok(Ok(mut found)) => {
-            found.raw = raw;
-            sink.record(found);
-        }
-        Ok(Err(skip)) => sink.skip(skip),
-        Err(reject) => sink.reject(reject),
+        page::read(entry, "type", sink, |item| {
+            let mut observation = Observation::new(source);
+            cell::cells(item).try_for_each(|(name, field)| observation.take(name, field))?;
+            observation.finish()
+        });
     }
 }
 
@@ -147,7 +115,7 @@ impl<'a, 's> Observation<'a, 's> {
             "id" => self.id = field.text(name)?,
             "type" => self.kind = field.text(name)?,
             "model" | "providedModelName" | "provided_model_name" => {
-                self.model = field.text(name)?.or(self.model.take())
+                self.model = field.text(name)?.or(self.model.take());
             }
             "startTime" | "start_time" => self.start = field.time(name, zone)?,
             "endTime" | "end_time" => self.end = field.time(name, zone)?,
@@ -217,7 +185,7 @@ impl<'a, 's> Observation<'a, 's> {
     }
 
     /// The record, or why there is none.
-    fn finish(self) -> Result<Result<Found<'a>, Skip>, Reject> {
+    fn finish(self) -> page::Read<'a> {
         let operation = match self.kind.as_deref() {
             Some("GENERATION") => Operation::Chat,
             Some("EMBEDDING") => Operation::Embedding,
@@ -254,6 +222,3 @@ impl<'a, 's> Observation<'a, 's> {
         Ok(Ok(found))
     }
 }
-
-#[cfg(test)]
-mod tests;

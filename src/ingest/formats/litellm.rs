@@ -6,8 +6,9 @@
 //! cache, also for Anthropic, unless the numbers contradict it; the counts are in
 //! `metadata`, which is an object or a text. The response's id is without the
 //! suffixes that `LiteLLM` adds to it. A batch is one record of all its requests,
-//! from the row with its cost; rows of its creation and of polls are skipped, and
-//! so are line items of batches, which repeat the same requests one by one.
+//! from the rows with its cost, at the time it was made: the body of the response
+//! tells it, or the id. Rows of its creation and of polls are skipped, and so are
+//! line items of batches, which repeat the same requests one by one.
 //! Health checks are known by the account that the proxy runs them under, never
 //! by a tag, since any caller can set tags.
 
@@ -15,7 +16,7 @@ mod call;
 mod metadata;
 mod row;
 
-use super::{Entry, Format, Found, Recognition, Reject, Sink, Skip, cell};
+use super::{Entry, Format, Recognition, Sink, Skip, cell, page};
 use crate::{config::Source, json::Value};
 
 #[derive(Debug)]
@@ -47,49 +48,19 @@ impl Format for LiteLlm {
         if has(&["batch_id", "custom_id", "response_cost"]) {
             return Recognition::of(85, "`batch_id`, `custom_id` and `response_cost`, as LiteLLM logs a batch's items");
         }
-        match entry {
-            Entry::Json(value) if is_daily_sum(*value) => {
-                Recognition::of(60, "`startTime`, `spend`, `users` and `models`, as LiteLLM sums up a day")
-            }
-            Entry::Json(value) => match page(*value).and_then(|mut rows| rows.next()) {
-                Some(row) => self.recognises(&Entry::Json(row)),
-                None => Recognition::NONE,
-            },
-            Entry::Csv(_) => Recognition::NONE,
+        if matches!(entry, Entry::Json(value) if is_daily_sum(*value)) {
+            return Recognition::of(60, "`startTime`, `spend`, `users` and `models`, as LiteLLM sums up a day");
         }
+        let first = page::items(entry, "call_type").and_then(|mut rows| rows.next());
+        first.map_or(Recognition::NONE, |row| self.recognises(&Entry::Json(row)))
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        if let Entry::Json(value) = entry
-            && let Some(rows) = page(*value)
-        {
-            let mut is_empty = true;
-            for row in rows {
-                is_empty = false;
-                one(&Entry::Json(row), source, Some(row.raw()), sink);
-            }
-            if is_empty {
-                sink.skip(Skip::NotUsage);
-            }
-            return;
-        }
-        one(entry, source, None, sink);
+        page::read(entry, "call_type", sink, |row| read(row, source));
     }
 }
 
-/// Reads one row; `raw` is its text where it is one of a page.
-fn one<'a>(entry: &Entry<'a>, source: &Source, raw: Option<&'a str>, sink: &mut dyn Sink<'a>) {
-    match read(entry, source) {
-        Ok(Ok(mut found)) => {
-            found.raw = raw;
-            sink.record(found);
-        }
-        Ok(Err(skip)) => sink.skip(skip),
-        Err(reject) => sink.reject(reject),
-    }
-}
-
-fn read<'a>(entry: &Entry<'a>, source: &Source) -> Result<Result<Found<'a>, Skip>, Reject> {
+fn read<'a>(entry: &Entry<'a>, source: &Source) -> page::Read<'a> {
     if let Entry::Json(value) = entry
         && is_daily_sum(*value)
     {
@@ -104,16 +75,8 @@ fn read<'a>(entry: &Entry<'a>, source: &Source) -> Result<Result<Found<'a>, Skip
     row.finish()
 }
 
-/// The rows of a page of the API.
-fn page<'a>(value: Value<'a>) -> Option<impl Iterator<Item = Value<'a>>> {
-    value.some("data").filter(|data| data.is_array() && value.get("call_type").is_none()).map(Value::items)
-}
-
 /// What `/spend/logs` answers with by default: sums of a day, no requests.
 fn is_daily_sum(value: Value<'_>) -> bool {
     ["startTime", "spend", "users", "models"].iter().all(|name| value.get(name).is_some())
         && value.get("call_type").is_none()
 }
-
-#[cfg(test)]
-mod tests;

@@ -14,6 +14,7 @@ use super::{
     cell::{self, Cell},
     endpoint,
     labels::{Labels, label},
+    page,
     passed_on::Passed,
 };
 use crate::{
@@ -43,18 +44,19 @@ impl Format for Portkey {
             (2, 0) if count(&["is_success", "response_status_code", "request_url"]) > 0 => {
                 Recognition::of(70, "`ai_org` and `ai_model`, as in Portkey's log exports")
             }
-            _ => Recognition::NONE,
+            _ => {
+                let first = page::items(entry, "ai_model").and_then(|mut logs| logs.next());
+                first.map_or(Recognition::NONE, |log| self.recognises(&Entry::Json(log)))
+            }
         }
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        let mut log = Log::new(source);
-        let filled = cell::cells(entry).try_for_each(|(name, field)| log.take(name, field));
-        match filled.and_then(|()| log.finish()) {
-            Ok(Ok(found)) => sink.record(found),
-            Ok(Err(skip)) => sink.skip(skip),
-            Err(reject) => sink.reject(reject),
-        }
+        page::read(entry, "ai_model", sink, |log| {
+            let mut found = Log::new(source);
+            cell::cells(log).try_for_each(|(name, field)| found.take(name, field))?;
+            found.finish()
+        });
     }
 }
 
@@ -184,7 +186,7 @@ impl<'a, 's> Log<'a, 's> {
     }
 
     /// The record, or why there is none.
-    fn finish(self) -> Result<Result<Found<'a>, Skip>, Reject> {
+    fn finish(self) -> page::Read<'a> {
         let mut record = self.record;
         let body = self.response.unwrap_or(Body {
             id: None,
@@ -268,4 +270,22 @@ fn time(name: &str, field: Cell<'_>, source: &Source) -> Result<Option<Instant>,
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_every_form_of_an_export() {
+        for (text, expect) in [
+            ("2026-06-01T08:00:00.000Z", Some("2026-06-01T08:00:00Z")),
+            ("1780300800000", Some("2026-06-01T08:00:00Z")),
+            ("Mon, 01 Jun 2026 08:00:00 GMT", Some("2026-06-01T08:00:00Z")),
+            ("Mon Jun 01 2026 10:00:00 GMT+0200 (Central European Summer Time)", Some("2026-06-01T08:00:00Z")),
+            ("Mon, 01 Jan 2018 08:00:00 GMT", None),
+            ("Mon Jun 01 2026", None),
+        ] {
+            let read = time("created_at", Cell::Csv(text), &Source::default());
+            let found = read.ok().flatten().map(|instant| instant.to_string());
+            assert_eq!(found.as_deref(), expect, "{text}");
+        }
+    }
+}

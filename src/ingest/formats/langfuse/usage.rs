@@ -6,16 +6,18 @@
 //! readings. Where no reading gives the total, the counts are taken as disjoint
 //! and marked `estimated`.
 
-use super::super::{Fields, Reject, usage::Counts};
+use super::super::{Fields, Reject, passed_on::Passed, usage::Counts};
 use crate::{
     json::Value,
     record::{Meter, Quality},
 };
 
 /// What an observation says of its usage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Details {
     sums: Sums,
+    /// A provider's own shape, recorded as it came.
+    passed_on: Option<Passed>,
     /// What older columns and shapes say, for want of anything better.
     plain: Sums,
 }
@@ -41,10 +43,15 @@ impl Details {
     /// # Errors
     /// Where a count of it cannot be one.
     pub(super) fn details(&mut self, details: Value<'_>) -> Result<(), Reject> {
+        let has = |name: &str| details.get(name).is_some();
+        if !has("input") && (has("prompt_tokens") || has("input_tokens")) {
+            self.passed_on = Passed::read(details)?;
+            return Ok(());
+        }
         for (key, value) in details.entries() {
             let name = key.text();
-            let count = Fields::count(&format!("usageDetails.{name}"), Some(value))?;
-            if let (Some(sum), Some(count)) = (self.sums.of(&name), count) {
+            let Some(sum) = self.sums.of(&name) else { continue };
+            if let Some(count) = Fields::count(&format!("usageDetails.{name}"), Some(value))? {
                 *sum = Some(sum.unwrap_or(0).saturating_add(count));
             }
         }
@@ -79,6 +86,9 @@ impl Details {
 
     /// The disjoint buckets; zeros all over stand where nothing was reported.
     pub(super) fn counts(self) -> Counts {
+        if let Some(passed_on) = self.passed_on {
+            return passed_on.counts();
+        }
         let sums = if self.sums.is_silent() { self.plain } else { self.sums };
         if sums.is_silent() { Counts::NONE } else { sums.counts() }
     }
@@ -88,8 +98,8 @@ impl Sums {
     /// What a key of the map adds to; none for costs, times and whatever else.
     fn of(&mut self, name: &str) -> Option<&mut Option<i64>> {
         let has = |word: &str| name.contains(word);
-        let is_output = ["output", "completion", "candidates"].iter().any(|word| name.starts_with(word));
-        Some(if name == "total" || name == "total_tokens" {
+        let is_output = name.starts_with("output");
+        Some(if name == "total" {
             &mut self.total
         } else if has("cache") && !is_output {
             match () {
@@ -100,13 +110,13 @@ impl Sums {
             }
         } else if has("reasoning") || has("thought") || has("thinking") {
             &mut self.reasoning
-        } else if matches!(name, "input" | "input_tokens" | "prompt_tokens") {
+        } else if name == "input" {
             &mut self.input
-        } else if matches!(name, "output" | "output_tokens" | "completion_tokens") {
+        } else if name == "output" {
             &mut self.output
         } else if is_output {
             &mut self.output_other
-        } else if name.starts_with("input") || name.starts_with("prompt") {
+        } else if name.starts_with("input") {
             &mut self.input_other
         } else {
             return None;
@@ -229,7 +239,12 @@ mod tests {
             ([Some(8), None, None, None, Some(9), None], Reported),
         );
         check(r#"{"input":5,"output":7,"total":99}"#, ([Some(5), None, None, None, Some(7), None], Estimated));
-        check(r#"{"prompt_tokens":5,"completion_tokens":7}"#, ([Some(5), None, None, None, Some(7), None], Reported));
+        // Groq's own shape, with its times.
+        check(
+            r#"{"prompt_tokens":5,"completion_tokens":7,"prompt_time":0.002,"prompt_tokens_details":{"cached_tokens":2}}"#,
+            ([Some(3), Some(2), None, None, Some(7), None], Reported),
+        );
+        check(r#"{"input":5,"output":7,"some_score":0.5}"#, ([Some(5), None, None, None, Some(7), None], Reported));
         check(r#"{"input":0,"output":0,"total":0}"#, ([None; 6], Missing));
         check("{}", ([None; 6], Missing));
     }

@@ -94,6 +94,14 @@ pub(super) fn plain_id(id: Text<'_>) -> (Text<'_>, Suffix) {
     (plain, suffix)
 }
 
+/// The second in which `OpenAI` made a batch or a response, where its id begins
+/// with it, as eight hex digits of many.
+pub(super) fn second_in_id(id: &str) -> Option<i64> {
+    let digits = id.strip_prefix("batch_").or_else(|| id.strip_prefix("resp_"))?;
+    let is_hex = digits.len() >= 24 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| i64::from_str_radix(&digits[..8], 16).ok()).flatten()
+}
+
 /// Provider names that `LiteLLM` writes in front of models; taken for the provider
 /// only where neither the row nor the source names one.
 const PROVIDERS: &[&str] = &[
@@ -167,6 +175,16 @@ mod tests {
             ("call_mcp_tool", Call::Tool),
         ] {
             assert_eq!(Call::of(call_type), expect, "{call_type}");
+        }
+    }
+
+    #[test]
+    fn ids_that_begin_with_their_second_are_known() {
+        assert_eq!(second_in_id("batch_6a1cd9d0a3688190abb50aa75c49a8dd"), Some(1_780_275_664));
+        for other in
+            ["batch_abc123", "batch_01jh6xa7reempvjyh6n3yst2zw", "chatcmpl-6a1cd9d0a3688190abb50aa75c49a8dd", ""]
+        {
+            assert_eq!(second_in_id(other), None, "{other}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! One row, gathered field by field and then made a record.
 
 use super::{
-    super::{Fields, Found, Reject, Skip, cell::Cell, endpoint::without_provider, labels::Labels, passed_on::Passed},
-    call::{Call, Suffix, billing_provider, plain_id, provider_in},
+    super::{
+        Fields, Found, Reject, Skip, cell::Cell, endpoint::without_provider, labels::Labels, page, passed_on::Passed,
+    },
+    call::{Call, Suffix, billing_provider, plain_id, provider_in, second_in_id},
     metadata::{BatchModels, Metadata},
 };
 use crate::{
@@ -11,6 +13,10 @@ use crate::{
     record::{Meter, Quality, Status, Text, UsageRecord},
     time::Instant,
 };
+
+/// How long before the poll that finds it complete a batch can have been made:
+/// 14 days, in microseconds.
+const LONGEST_WORK: i64 = 14 * 86_400 * 1_000_000;
 
 /// The account under which the proxy checks the health of its models.
 const HEALTH_CHECK: &str = "litellm-internal-health-check";
@@ -173,7 +179,7 @@ impl<'a, 's> Row<'a, 's> {
     }
 
     /// The record, or why there is none.
-    pub(super) fn finish(mut self) -> Result<Result<Found<'a>, Skip>, Reject> {
+    pub(super) fn finish(mut self) -> page::Read<'a> {
         if self.is_batch_item && self.call_type.is_none() {
             return Ok(Err(Skip::NotGeneration));
         }
@@ -194,7 +200,7 @@ impl<'a, 's> Row<'a, 's> {
         };
         let call = Call::of(self.call_type.as_deref().unwrap_or_default());
         self.count(call);
-        let made = self.made(call, suffix);
+        let made = tells_a_poll(call, suffix).then(|| self.made(id.as_deref())).flatten();
         if let Some(skip) = self.skip(call, suffix, made.is_some()) {
             return Ok(Err(skip));
         }
@@ -228,7 +234,7 @@ impl<'a, 's> Row<'a, 's> {
             Call::Tool => Some(Skip::ToolCall),
             Call::Batch if !is_cost && !has_usage => Some(Skip::Poll),
             // The same usage at every look: only its creation says which request it was.
-            Call::Look if !is_cost && !(has_usage && knows_creation) => Some(Skip::Poll),
+            Call::Look if !is_cost && (!has_usage || !knows_creation) => Some(Skip::Poll),
             Call::Housekeeping if !has_usage => Some(Skip::NotUsage),
             Call::Model(_)
                 if !has_usage && self.model.is_none() && self.provider.is_none() && self.batch.first.is_none() =>
@@ -241,17 +247,21 @@ impl<'a, 's> Row<'a, 's> {
 
     /// When a batch or a background response was made, and its id, for rows
     /// that tell the time of a poll.
-    fn made(&self, call: Call, suffix: Suffix) -> Option<(Instant, Option<Text<'a>>)> {
-        if !tells_a_poll(call, suffix) {
-            return None;
-        }
-        self.response?.any_object(|response| {
-            let created = ["created_at", "created"]
-                .into_iter()
-                .find_map(|name| Fields::time(name, response.get(name), self.source.timezone).ok().flatten())?;
-            let id = Fields::any_text(response.get("id")).map(|id| Text::Owned(id.into_owned()));
-            Some((created, id))
-        })?
+    fn made(&self, id: Option<&str>) -> Option<(Instant, Option<Text<'a>>)> {
+        let said = self.response.and_then(|response| {
+            response.any_object(|response| {
+                let created = ["created_at", "created"]
+                    .into_iter()
+                    .find_map(|name| Fields::time(name, response.get(name), self.source.timezone).ok().flatten())?;
+                let id = Fields::any_text(response.get("id")).map(|id| Text::Owned(id.into_owned()));
+                Some((created, id))
+            })?
+        });
+        said.or_else(|| {
+            let created = Instant::from_micros(second_in_id(id?)?.checked_mul(1_000_000)?);
+            let polled = self.start.or(self.end)?;
+            (polled.plus_micros(-LONGEST_WORK)..=polled).contains(&created).then_some((created, None))
+        })
     }
 
     /// Sets the quantities and how far they can be trusted.
