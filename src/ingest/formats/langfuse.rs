@@ -174,9 +174,10 @@ impl<'a, 's> Observation<'a, 's> {
         self.labels.put_all(metadata);
         let attributes = metadata.some("attributes").unwrap_or(metadata);
         let named = |names: &[&str]| own(names.iter().find_map(|name| Fields::any_text(attributes.get(name))));
-        if let Some(provider) = named(&["gen_ai.provider.name", "gen_ai.system", "ls_provider", "llm.provider"]) {
-            self.record.provider = provider;
-        }
+        // Agent frameworks name themselves where the provider should stand.
+        self.record.provider = named(&["gen_ai.provider.name", "gen_ai.system", "ls_provider", "llm.provider"])
+            .filter(|name: &Text<'_>| !name.contains("agent"))
+            .unwrap_or_default();
         self.record.model_requested = named(&["gen_ai.request.model"]);
         self.record.tier = named(&["openai.response.service_tier", "gen_ai.openai.response.service_tier"]);
         self.record.team_reported = own(label(metadata, "team"));
