@@ -237,12 +237,13 @@ struct Gathered {
 fn settle_across(gathered: &[Gathered], noted: &Pile, context: Context<'_>, tally: &mut IngestTally) -> Seams {
     let mut seams = Seams::default();
     let mut members: Vec<Member<'_>> = Vec::new();
-    let mut add = |pile: &'_ Pile, held| members.extend(pile.heads().map(|(at, _)| Member { row: pile.row(at), held }));
-    for Gathered { day, existing, arrived } in gathered {
-        add(existing, Held::In(*day));
-        add(arrived, Held::Arrived);
+    let piles = gathered
+        .iter()
+        .flat_map(|of| [(&of.existing, Held::In(of.day)), (&of.arrived, Held::Arrived)])
+        .chain([(noted, Held::Noted)]);
+    for (pile, held) in piles {
+        members.extend(pile.heads().map(|(at, _)| Member { row: pile.row(at), held }));
     }
-    add(noted, Held::Noted);
     for request in requests(&mut members, context.texts) {
         let settled = settle(&request, context, tally);
         let home = settled.row.ts().day();

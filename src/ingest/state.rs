@@ -75,7 +75,6 @@ impl Stamp {
 }
 
 /// What to do with a file, given what an earlier run left.
-#[derive(Debug)]
 pub enum Plan {
     /// As it was: nothing to read.
     Unchanged,
@@ -84,6 +83,17 @@ pub enum Plan {
     /// It grew: read on from where the last run stopped.
     GoOn(Progress, Box<Xxh3>),
     Read,
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unchanged => "Unchanged",
+            Self::Settle => "Settle",
+            Self::GoOn(..) => "GoOn",
+            Self::Read => "Read",
+        })
+    }
 }
 
 /// Decides what to do with a file.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub struct Helicone;
+pub(super) struct Helicone;
 
 impl Format for Helicone {
     fn name(&self) -> &'static str {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub struct Langfuse;
+pub(super) struct Langfuse;
 
 impl Format for Langfuse {
     fn name(&self) -> &'static str {

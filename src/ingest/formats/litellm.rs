@@ -20,7 +20,7 @@ use super::{Entry, Format, Recognition, Sink, Skip, cell, page};
 use crate::{config::Source, json::Value};
 
 #[derive(Debug)]
-pub struct LiteLlm;
+pub(super) struct LiteLlm;
 
 impl Format for LiteLlm {
     fn name(&self) -> &'static str {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub struct Portkey;
+pub(super) struct Portkey;
 
 impl Format for Portkey {
     fn name(&self) -> &'static str {

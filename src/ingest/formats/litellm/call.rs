@@ -94,12 +94,16 @@ pub(super) fn plain_id(id: Text<'_>) -> (Text<'_>, Suffix) {
     (plain, suffix)
 }
 
-/// The second in which `OpenAI` made a batch or a response, where its id begins
-/// with it, as eight hex digits of many.
+/// The second in which `OpenAI` made a batch or a response: its id begins with a
+/// UUID of version 8, whose first 32 bits it is.
 pub(super) fn second_in_id(id: &str) -> Option<i64> {
     let digits = id.strip_prefix("batch_").or_else(|| id.strip_prefix("resp_"))?;
-    let is_hex = digits.len() >= 24 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| i64::from_str_radix(&digits[..8], 16).ok()).flatten()
+    let bytes = digits.as_bytes();
+    let is_uuid = bytes.len() >= 32
+        && bytes.iter().all(u8::is_ascii_hexdigit)
+        && bytes[12] == b'8'
+        && matches!(bytes[16], b'8' | b'9' | b'a' | b'b');
+    is_uuid.then(|| i64::from_str_radix(&digits[..8], 16).ok()).flatten()
 }
 
 /// Provider names that `LiteLLM` writes in front of models; taken for the provider
