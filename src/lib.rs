@@ -1,11 +1,23 @@
 //! Spendbook keeps the books for LLM inference.
+//!
+//! The modules are the stages, in the order that the data flows; imports point
+//! one way, from the later to the earlier.
 
-pub mod book;
+// What a request is, what money and time are, and how rows are accounted for.
 pub mod clock;
-pub mod config;
-pub mod ingest;
 pub mod json;
 pub mod money;
 pub mod record;
 pub mod tally;
 pub mod time;
+
+// What the user wants, and where everything is kept.
+pub mod book;
+pub mod config;
+
+// The stages.
+pub mod ingest;
+pub mod runs;
+
+// The edge.
+pub mod cli;

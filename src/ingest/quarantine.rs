@@ -157,7 +157,8 @@ pub fn store(book: &Book, source: &str, file: &str, found: BrokenFile, earlier: 
 fn excerpt(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(&raw[..raw.len().min(4 * EXCERPT)]);
     let redacted = secrets::redact(&text);
-    let shown = if redacted.trim_start().starts_with(['{', '[']) { masked_json(&redacted) } else { masked_words(&redacted) };
+    let shown =
+        if redacted.trim_start().starts_with(['{', '[']) { masked_json(&redacted) } else { masked_words(&redacted) };
     let mut short: String = shown.chars().take(EXCERPT).collect();
     if short.len() < shown.len() || raw.len() > 4 * EXCERPT {
         short.push('…');

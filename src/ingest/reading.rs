@@ -94,7 +94,8 @@ pub fn read(
     keep: &(dyn Fn(&Row<'_>) -> bool + Sync),
     watch: &dyn Watch,
 ) -> Result<Reading, IngestError> {
-    let queue = Mutex::new(Queue { tasks, next: 0, open: None, files: tasks.iter().map(|_| ReadFile::default()).collect() });
+    let queue =
+        Mutex::new(Queue { tasks, next: 0, open: None, files: tasks.iter().map(|_| ReadFile::default()).collect() });
     let failed = AtomicBool::new(false);
     let results: Vec<Result<Worker<'_>, io::Error>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..settings.threads.max(1))
@@ -106,7 +107,10 @@ pub fn read(
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let mut files = queue.into_inner().unwrap_or_else(PoisonError::into_inner).files;
     let mut reading = Reading { arrivals: Vec::new(), files: Vec::new(), first: Pile::default() };
@@ -198,7 +202,8 @@ impl Queue<'_> {
         file.state.digest = progress.digest;
         file.state.resumable = open.resumable && open.framer.shape() == Shape::Lines;
         if let Some(error) = open.framer.failure() {
-            let what = if error.kind() == io::ErrorKind::UnexpectedEof { "is cut off".to_owned() } else { error.to_string() };
+            let what =
+                if error.kind() == io::ErrorKind::UnexpectedEof { "is cut off".to_owned() } else { error.to_string() };
             file.failure = Some(format!("{what}: what came before is kept, and it is read again when it changes"));
             file.state.incomplete = Some(what);
         }
@@ -290,7 +295,14 @@ impl<'t> Worker<'t> {
             let task = &tasks[work.task];
             let mut noted = worker.noted.remove(&work.task).unwrap_or_default();
             let mut parser = Parser::new(task.source, work.format, &task.name, work.shape, work.settled);
-            let mut booking = Booking { worker: &mut worker, noted: &mut noted, task: work.task, source: &task.source.name, file: &task.name, keep };
+            let mut booking = Booking {
+                worker: &mut worker,
+                noted: &mut noted,
+                task: work.task,
+                source: &task.source.name,
+                file: &task.name,
+                keep,
+            };
             parser.block(&work.block, &mut booking);
             worker.noted.insert(work.task, noted);
             if let Some(error) = worker.failure.take() {

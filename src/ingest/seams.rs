@@ -183,7 +183,9 @@ impl Search<'_, '_, '_> {
         let facts = self.days.open(day)?.map(|file| file.facts());
         if facts.is_some_and(|facts| facts.reach.is_some_and(|reach| reach >= cutoff)) && self.meets_arrivals(day) {
             let withdrawn = self.withdrawn;
-            let late = self.days.read(day, self.texts, &|_, last| last >= cutoff, &|row, texts| row.ts_last >= cutoff && !withdrawn(row, texts))?;
+            let late = self.days.read(day, self.texts, &|_, last| last >= cutoff, &|row, texts| {
+                row.ts_last >= cutoff && !withdrawn(row, texts)
+            })?;
             late.heads().for_each(|(at, head)| note(head.hash, late.row(at).ts_last));
         }
         Ok(reaching)
@@ -207,7 +209,9 @@ impl Search<'_, '_, '_> {
             }
         }
         let withdrawn = self.withdrawn;
-        let early = self.days.read(day, self.texts, &|first, _| first <= limit, &|row, texts| meets(row.hash, row.ts) && !withdrawn(row, texts))?;
+        let early = self.days.read(day, self.texts, &|first, _| first <= limit, &|row, texts| {
+            meets(row.hash, row.ts) && !withdrawn(row, texts)
+        })?;
         met.extend(early.heads().map(|(_, head)| head.hash));
         Ok(met)
     }

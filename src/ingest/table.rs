@@ -57,7 +57,8 @@ pub(super) fn ingest(
     let texts = Texts::default();
     let days = Days::list(book, table.table)?;
     let mut withdrawal = Withdrawal::none();
-    if let Some(again) = options.again.as_ref().filter(|again| sources.iter().any(|source| source.name == again.source)) {
+    if let Some(again) = options.again.as_ref().filter(|again| sources.iter().any(|source| source.name == again.source))
+    {
         withdrawal = table.withdraw(again, &days, &texts, outcome)?;
     }
     let tasks = table.tasks(&states, withdrawal.is_some(), outcome);
@@ -78,7 +79,14 @@ pub(super) fn ingest(
     let mut to_build: BTreeSet<Day> = waiting.keys().copied().chain(seams.changed.iter().copied()).collect();
     to_build.extend(withdrawal.days());
 
-    let builder = Builder { table: &table, days: &days, texts: &texts, seams: &seams, priorities: &priorities, withdrawal: &withdrawal };
+    let builder = Builder {
+        table: &table,
+        days: &days,
+        texts: &texts,
+        seams: &seams,
+        priorities: &priorities,
+        withdrawal: &withdrawal,
+    };
     let mut changed = builder.move_rows(&mut waiting, &mut to_build, &mut outcome.tally)?;
     changed.extend(builder.build_all(waiting, to_build, &mut outcome.tally)?);
     table.finish(&tasks, files, states, &withdrawal, &seams)?;
@@ -142,7 +150,9 @@ impl Table<'_> {
                     Ok((stamp, plan)) => {
                         tasks.push(Task { source, name: found.name, path: found.path, stamp, plan, before });
                     }
-                    Err(error) => outcome.notes.push(failure(source, Some(&found.name), format!("cannot be read: {error}"))),
+                    Err(error) => {
+                        outcome.notes.push(failure(source, Some(&found.name), format!("cannot be read: {error}")))
+                    }
                 }
             }
         }
@@ -153,7 +163,10 @@ impl Table<'_> {
         match files::list(&self.config.dir, &source.path) {
             Ok(found) => {
                 if found.is_empty() {
-                    let message = format!("no file matches `{}`: check `path`, which is relative to the config's directory", source.path);
+                    let message = format!(
+                        "no file matches `{}`: check `path`, which is relative to the config's directory",
+                        source.path
+                    );
                     outcome.notes.push(Note { source: source.name.clone(), file: None, message, is_failure: false });
                 }
                 found
@@ -171,7 +184,11 @@ impl Table<'_> {
         tally.files_unchanged += 1;
         tally.lines_unchanged += before.lines;
         if let Some(what) = before.incomplete {
-            outcome.notes.push(failure(source, Some(file), format!("{what}, as before: it is read again when it changes")));
+            outcome.notes.push(failure(
+                source,
+                Some(file),
+                format!("{what}, as before: it is read again when it changes"),
+            ));
         }
     }
 
@@ -191,7 +208,10 @@ impl Table<'_> {
             let tally = &file.tally;
             let skipped: u64 = tally.skipped.values().sum();
             if skipped == tally.records && skipped > 0 && tally.broken == 0 {
-                note(format!("all {skipped} entries were skipped as no usage: is `{}` its format?", task.source.format), false);
+                note(
+                    format!("all {skipped} entries were skipped as no usage: is `{}` its format?", task.source.format),
+                    false,
+                );
             }
         }
     }
@@ -306,7 +326,10 @@ impl Builder<'_> {
         let queue = Mutex::new(queue);
         let results: Vec<Result<(Vec<Day>, IngestTally), IngestError>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| self.build_from(&queue))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
         let mut changed = Vec::new();
         for result in results {

@@ -75,7 +75,9 @@ impl Withdrawal {
     /// Whether every record of a source's files is read, so that the files
     /// count as read.
     pub(super) fn reads_all_of(&self, source: &str) -> bool {
-        self.chosen.as_ref().is_none_or(|it| it.again.source == source && it.again.from.is_none() && it.again.to.is_none())
+        self.chosen
+            .as_ref()
+            .is_none_or(|it| it.again.source == source && it.again.from.is_none() && it.again.to.is_none())
     }
 }
 
@@ -129,7 +131,12 @@ impl Table<'_> {
     }
 
     /// The identities in the source's own files.
-    fn hashes_in_files(&self, again: &Again, texts: &Texts, outcome: &mut Outcome) -> Result<HashSet<u64>, IngestError> {
+    fn hashes_in_files(
+        &self,
+        again: &Again,
+        texts: &Texts,
+        outcome: &mut Outcome,
+    ) -> Result<HashSet<u64>, IngestError> {
         let mut tasks = Vec::new();
         for source in self.sources.iter().filter(|source| source.name == again.source) {
             for file in self.list(source, outcome) {

@@ -1,0 +1,212 @@
+//! The command line: arguments, one call of the library, an exit code.
+
+mod ingest;
+mod listing;
+mod progress;
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    book::{Book, BookError},
+    clock::Clock,
+    config::{self, Config, ConfigErrors},
+    time::Instant,
+};
+
+/// Keeps the books for LLM inference: gateway logs become Parquet, every
+/// request is accounted for.
+#[derive(Debug, Parser)]
+#[command(name = "spendbook", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 1 failed, or a source failed while the rest was done; 2 bad arguments, config \
+or price book; 3 with --strict: done, but something was set aside; 4 the answer is no; 75 another \
+run holds the book's lock.";
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// The config file; `$SPENDBOOK_CONFIG` or `./spendbook.toml` where it is not given
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Pretend that it is this instant (RFC 3339), to see or to repeat another day's run
+    #[arg(long, global = true, value_name = "INSTANT", value_parser = instant)]
+    now: Option<Instant>,
+    /// Memory to stay below, such as `512M` or `2G`
+    #[arg(long, global = true, value_name = "SIZE", default_value = "1G", value_parser = size)]
+    memory: usize,
+    /// Exit with 3 where something was set aside: quarantined, unpriced, unattributed
+    #[arg(long, global = true)]
+    strict: bool,
+    /// Only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// More about what is done
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// How log lines on standard error are written
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read new log entries into the book
+    Ingest(ingest::Arguments),
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// A source or a stage failed, the rest was done.
+    Partly,
+    /// Done, but something was set aside.
+    SetAside,
+}
+
+/// A failure, and its exit code.
+#[derive(Debug)]
+struct Failure {
+    error: anyhow::Error,
+    code: u8,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let locked = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BookError::Locked { .. })));
+        let config = error.chain().any(|cause| cause.is::<ConfigErrors>());
+        let code = if locked {
+            EX_TEMPFAIL
+        } else if config {
+            2
+        } else {
+            1
+        };
+        Self { error, code }
+    }
+}
+
+/// `sysexits.h`: try again later.
+const EX_TEMPFAIL: u8 = 75;
+
+/// What every command is given.
+#[derive(Debug)]
+struct Session {
+    global: Global,
+    clock: Clock,
+}
+
+impl Session {
+    fn config(&self) -> Result<Config, Failure> {
+        let path = config::locate(self.global.config.clone());
+        Ok(Config::load(&path)?)
+    }
+
+    /// The book, under its lock. Who holds it is told to a second run.
+    fn book_for_writing(&self, config: &Config, command: &str) -> Result<Book, Failure> {
+        let holder = format!("`spendbook {command}`, process {}, since {}", std::process::id(), Clock::System.now());
+        Ok(Book::open_for_writing(&config.book_dir(), &holder)?)
+    }
+
+    fn is_interactive(&self) -> bool {
+        !self.global.quiet && std::io::stderr().is_terminal()
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // Help and usage go where clap sends them; a closed pipe is no error.
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    start_logging(&cli.global);
+    let clock = cli.global.now.map_or(Clock::System, Clock::Pinned);
+    let strict = cli.global.strict;
+    let session = Session { global: cli.global, clock };
+    match run(&session, cli.command) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Partly) => ExitCode::FAILURE,
+        Ok(Outcome::SetAside) => ExitCode::from(if strict { 3 } else { 0 }),
+        Err(failure) if is_closed_pipe(&failure.error) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let text = format!("error: {:#}\n", failure.error);
+            drop(std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> {
+    match command {
+        Some(Command::Ingest(arguments)) => ingest::run(session, &arguments),
+        None => {
+            let mut text = <Cli as clap::CommandFactory>::command().render_help().to_string();
+            text.push('\n');
+            listing::print(&text)?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn start_logging(global: &Global) {
+    let level = if global.quiet {
+        tracing::Level::ERROR
+    } else if global.verbose {
+        tracing::Level::DEBUG
+    } else {
+        tracing::Level::WARN
+    };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    let started = match global.log_format {
+        LogFormat::Text => builder.with_target(false).without_time().try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    // In a process that logs already, its own way stays.
+    drop(started);
+}
+
+fn instant(text: &str) -> Result<Instant, String> {
+    Instant::parse(text, chrono_tz::Tz::UTC)
+        .or_else(|| crate::time::Day::parse(text).map(crate::time::Day::start))
+        .filter(|instant| instant.is_sane())
+        .ok_or_else(|| "expected RFC 3339, such as `2026-06-01T02:00:00Z`, or a date".to_owned())
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let expected = || "expected a size, such as `512M` or `2G`, of at least 64M".to_owned();
+    let (digits, shift) = match text.to_ascii_uppercase().trim_end_matches('B').trim_end_matches('I') {
+        digits if digits.ends_with('K') => (digits.trim_end_matches('K').to_owned(), 10),
+        digits if digits.ends_with('M') => (digits.trim_end_matches('M').to_owned(), 20),
+        digits if digits.ends_with('G') => (digits.trim_end_matches('G').to_owned(), 30),
+        digits => (digits.to_owned(), 0),
+    };
+    let count: usize = digits.parse().map_err(|_| expected())?;
+    count.checked_mul(1 << shift).filter(|&bytes| bytes >= 64 << 20).ok_or_else(expected)
+}

@@ -1,0 +1,177 @@
+//! `spendbook ingest`: new log entries into the book.
+
+use clap::Args;
+
+use super::{Failure, Outcome, Session, listing, progress};
+use crate::{
+    book::{Book, BookError},
+    ingest::{self, Again, Note, Options},
+    runs::{self, RunRecord},
+    tally::{IngestTally, Reasons, SourceTally},
+    time::Day,
+};
+
+/// Reads what is new in every source's files. Running it twice changes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spendbook ingest                          read what is new in every source
+  spendbook ingest --source gateway         only this source
+  spendbook ingest --dry-run                show what would happen, and the first records
+  spendbook ingest --again --source gateway read its old entries again, after its options changed")]
+pub(super) struct Arguments {
+    /// Only this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Show the accounts and the first records as they would be stored; write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Rebuild every request that the source had a part in, from all files that are still there
+    #[arg(long, requires = "source")]
+    again: bool,
+    /// With --again: the first day to rebuild
+    #[arg(long, value_name = "DAY", requires = "again", value_parser = day)]
+    from: Option<Day>,
+    /// With --again: the last day to rebuild
+    #[arg(long, value_name = "DAY", requires = "again", value_parser = day)]
+    to: Option<Day>,
+}
+
+fn day(text: &str) -> Result<Day, String> {
+    Day::parse(text).ok_or_else(|| "expected a date, such as `2026-06-01`".to_owned())
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let config = session.config()?;
+    let started = session.clock.now();
+    let book = if arguments.dry_run {
+        match Book::open(&config.book_dir()) {
+            Ok(book) => Some(book),
+            Err(BookError::Missing(_)) => None,
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        Some(session.book_for_writing(&config, "ingest")?)
+    };
+    let again = arguments.source.clone().filter(|_| arguments.again);
+    let options = Options {
+        source: arguments.source.clone(),
+        dry_run: arguments.dry_run,
+        memory: session.global.memory,
+        again: again.map(|source| Again { source, from: arguments.from, to: arguments.to }),
+        ..Options::default()
+    };
+    let watch = progress::Reading::new(session.is_interactive());
+    let done = ingest::run(&config, book.as_ref(), &options, &watch)?;
+    drop(watch);
+
+    if let (Some(book), false) = (&book, arguments.dry_run) {
+        runs::store(book, &RunRecord::of_ingest(started, session.clock.now(), &done))?;
+    }
+    if !session.global.quiet {
+        listing::print(&report(&done, arguments.dry_run))?;
+    }
+    let failed = done.notes.iter().any(|note| note.is_failure);
+    let set_aside = done.tally.sources.values().any(|tally| tally.broken > 0);
+    Ok(if failed {
+        Outcome::Partly
+    } else if set_aside {
+        Outcome::SetAside
+    } else {
+        Outcome::Done
+    })
+}
+
+/// What was done, for a person.
+fn report(done: &ingest::Outcome, dry_run: bool) -> String {
+    let mut text = sources(&done.tally);
+    for (name, tally) in &done.tally.sources {
+        text.push_str(&details(name, tally));
+    }
+    for Note { source, file, message, is_failure } in &done.notes {
+        let place = file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
+        let lead = if *is_failure { "failed: " } else { "" };
+        text.push_str(&format!("{lead}{source}:{place} {message}\n"));
+    }
+    if dry_run {
+        if !done.first.is_empty() {
+            text.push_str("\nthe first records, as they would be stored:\n");
+        }
+        for record in &done.first {
+            let columns: Vec<_> = record.iter().map(|(name, value)| format!("  {name} = {value}\n")).collect();
+            text.push_str(&format!("\n{}", columns.concat()));
+        }
+        text.push_str("\ndry run: nothing was written\n");
+    } else {
+        text.push_str(&days(&done.changed));
+    }
+    text
+}
+
+fn sources(tally: &IngestTally) -> String {
+    let header = [
+        "source",
+        "files",
+        "unchanged",
+        "records",
+        "kept",
+        "duplicate",
+        "superseded",
+        "skipped",
+        "quarantined",
+        "pending",
+    ];
+    let sum = |reasons: &Reasons| reasons.values().sum::<u64>();
+    let rows: Vec<Vec<String>> = tally
+        .sources
+        .iter()
+        .map(|(name, it)| {
+            let counts = [
+                it.files_read,
+                it.files_unchanged,
+                it.records + it.broken,
+                it.kept,
+                it.duplicate,
+                it.superseded,
+                sum(&it.skipped),
+                sum(&it.quarantined),
+                it.pending,
+            ];
+            std::iter::once(name.clone()).chain(counts.map(listing::count)).collect()
+        })
+        .collect();
+    listing::table(&header, &rows)
+}
+
+/// What the table's numbers are made of, where that is worth a line.
+fn details(name: &str, tally: &SourceTally) -> String {
+    let mut text = String::new();
+    for (what, reasons) in [("skipped", &tally.skipped), ("quarantined", &tally.quarantined)] {
+        let parts: Vec<_> =
+            reasons.iter().map(|(reason, count)| format!("{} {reason}", listing::count(*count))).collect();
+        if !parts.is_empty() {
+            text.push_str(&format!("{name}: {what}: {}\n", parts.join(", ")));
+        }
+    }
+    if tally.conflict > 0 {
+        text.push_str(&format!("{name}: {} requests have versions that disagree\n", listing::count(tally.conflict)));
+    }
+    if tally.withdrawn > 0 {
+        text.push_str(&format!("{name}: {} rows were withdrawn and read again\n", listing::count(tally.withdrawn)));
+    }
+    if tally.ids_reused() {
+        text.push_str(&format!(
+            "{name}: ids_reused: {} records gave way to one with the same id and another input, are ids used again?\n",
+            listing::count(tally.other_input)
+        ));
+    }
+    text
+}
+
+fn days(changed: &[Day]) -> String {
+    match changed {
+        [] => "nothing new: no day changed\n".to_owned(),
+        [day] => format!("1 day changed: {day}\n"),
+        [first, .., last] => format!("{} days changed, {first} to {last}\n", changed.len()),
+    }
+}
