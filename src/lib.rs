@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod json;
 pub mod money;
+pub mod pricing;
 pub mod record;
 pub mod tally;
 pub mod time;

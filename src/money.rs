@@ -58,6 +58,21 @@ impl Usd {
         }
     }
 
+    /// What `quantity` units cost where this is the price of `per` units:
+    /// multiplied first, divided once, rounded half to even at 1e-12. `None`
+    /// where it would not fit, or `per` is not above zero.
+    #[must_use]
+    pub fn for_quantity(self, quantity: i64, per: i64) -> Option<Self> {
+        let per = i128::from(per);
+        if per <= 0 {
+            return None;
+        }
+        let product = self.0.checked_mul(i128::from(quantity))?;
+        let (quotient, remainder) = (product.div_euclid(per), product.rem_euclid(per));
+        let up = remainder * 2 > per || (remainder * 2 == per && quotient % 2 != 0);
+        Self::from_pico(quotient + i128::from(up))
+    }
+
     /// Reads a plain decimal, exactly: at most 12 digits after the point.
     ///
     /// # Errors
@@ -198,6 +213,40 @@ mod tests {
     #[test]
     fn cents_are_shifted_exactly() {
         assert_eq!(Usd::parse_rounded(b"123.45", 2).unwrap().to_string(), "1.234500000000");
+    }
+
+    fn check_quantity(price: &str, quantity: i64, per: i64, expect: Option<&str>) {
+        let cost = Usd::parse(price).unwrap().for_quantity(quantity, per).map(|usd| usd.to_string());
+        assert_eq!(cost.as_deref(), expect, "{quantity} × {price} ÷ {per}");
+    }
+
+    #[test]
+    fn a_line_item_is_rounded_once_half_to_even() {
+        check_quantity("0.59", 1, 1_000_000, Some("0.000000590000"));
+        check_quantity("0.111", 10_000, 3_600_000, Some("0.000308333333"));
+        check_quantity("0.625", 257_955, 1_000_000, Some("0.161221875000"));
+        check_quantity("0.000000000001", 1, 2, Some("0.000000000000"));
+        check_quantity("0.000000000003", 1, 2, Some("0.000000000002"));
+        check_quantity("0.000000000005", 1, 2, Some("0.000000000002"));
+        check_quantity("0.000000000001", 2, 3, Some("0.000000000001"));
+        check_quantity("-0.000000000001", 1, 2, Some("0.000000000000"));
+        check_quantity("-0.000000000003", 1, 2, Some("-0.000000000002"));
+        check_quantity("5", 0, 1, Some("0.000000000000"));
+        check_quantity("1", 1, 0, None);
+        check_quantity("1", 1, -1, None);
+        check_quantity("99999999999999999999999999", 1, 1, Some("99999999999999999999999999.000000000000"));
+        check_quantity("99999999999999999999999999", 2, 1, None);
+        check_quantity("99999999999999999999999999", i64::MAX, 1, None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_line_item_is_the_nearest_pico_dollar(price in 0_i128..10_i128.pow(15), quantity in 0_i64..1 << 40, per in 1_i64..10_000) {
+            let cost = Usd::from_pico(price).unwrap().for_quantity(quantity, per).unwrap().pico();
+            let twice_off = 2 * (price * i128::from(quantity) - cost * i128::from(per));
+            proptest::prop_assert!(twice_off.abs() <= i128::from(per));
+            proptest::prop_assert!(twice_off.abs() < i128::from(per) || cost % 2 == 0);
+        }
     }
 
     #[test]
