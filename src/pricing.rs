@@ -15,7 +15,11 @@ mod choose;
 mod consider;
 mod digest;
 mod finding;
+#[cfg(test)]
+mod known_answers;
 mod label;
+#[cfg(test)]
+mod oracle;
 mod pins;
 mod read;
 #[cfg(test)]

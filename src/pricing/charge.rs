@@ -156,3 +156,195 @@ fn add(sum: &mut Option<Usd>, amount: Usd) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            PriceBook,
+            testing::{ask, at, book, quantities},
+        },
+        *,
+    };
+    use Meter::{AudioMs, CacheWrite5mTokens, CachedInputTokens, Images, InputTokens, OutputTokens, WebSearches};
+
+    fn charge(book: &PriceBook, tier: &str, of: &[(Meter, i64)]) -> Charge {
+        let (from, quantities) = (at("2026-06-01"), quantities(of));
+        let stretch = book.stretches(ask("g", "m", tier), from, from.day().end(), at("2027-01-01")).remove(0);
+        let request = Request { quantities: &quantities, status: Status::Success, gateway_cache: false };
+        stretch.charge(&request).unwrap()
+    }
+
+    /// Costs by column and in sum, at list, savings by cache and batch, basis, reason.
+    fn check(book: &PriceBook, tier: &str, of: &[(Meter, i64)], expect: &str) {
+        let charge = charge(book, tier, of);
+        let text = |amount: Option<Usd>| amount.map_or("?".to_owned(), super::super::cell::price_text);
+        let columns = [
+            charge.input_cost,
+            charge.cached_input_cost,
+            charge.cache_write_cost,
+            charge.output_cost,
+            charge.other_cost,
+            charge.cost,
+            charge.list_cost,
+            charge.cache_savings,
+            charge.batch_savings,
+        ];
+        let columns = columns.map(text).join(" ");
+        let reason = charge.reason.unwrap_or_default();
+        assert_eq!(format!("{columns} {} {reason}", charge.basis.name()).trim_end(), expect, "{tier} {of:?}");
+    }
+
+    const LIST: [&str; 6] = [
+        "g,m,on_demand,input_tokens,4,1M,,2026-01-01,,2026-01-01,list,,",
+        "g,m,on_demand,cached_input_tokens,1,1M,,2026-01-01,,2026-01-01,list,,",
+        "g,m,on_demand,cache_write_5m_tokens,5,1M,,2026-01-01,,2026-01-01,list,,",
+        "g,m,on_demand,output_tokens,8,1M,,2026-01-01,,2026-01-01,list,,",
+        "g,m,batch,input_tokens,2,1M,,2026-01-01,,2026-01-01,list,,",
+        "g,m,batch,output_tokens,4,1M,,2026-01-01,,2026-01-01,list,,",
+    ];
+
+    #[test]
+    fn costs_and_savings_at_list_price() {
+        let book = book(&LIST, &[]);
+        check(&book, "", &[(InputTokens, 1_000_000)], "4 0 0 0 0 4 4 0 0 list");
+        check(&book, "", &[(InputTokens, 1_000_000), (OutputTokens, 500_000)], "4 0 0 4 0 8 8 0 0 list");
+        check(&book, "", &[(InputTokens, 0), (CachedInputTokens, 1_000_000)], "0 1 0 0 0 1 1 3 0 list");
+        check(&book, "", &[(CacheWrite5mTokens, 1_000_000)], "0 0 5 0 0 5 5 -1 0 list");
+        check(&book, "", &[(CachedInputTokens, 1_000_000), (CacheWrite5mTokens, 1_000_000)], "0 1 5 0 0 6 6 2 0 list");
+        check(
+            &book,
+            "batch",
+            &[(InputTokens, 1_000_000), (CachedInputTokens, 1_000_000), (OutputTokens, 1_000_000)],
+            "2 2 0 4 0 8 8 0 5 list `cached_input_tokens` at the price of `input_tokens`: no price of its own",
+        );
+    }
+
+    #[test]
+    fn a_contract_keeps_the_list_price_beside_it() {
+        let contract = "g,m,*,input_tokens,3,1M,,2026-01-01,,2026-01-01,contract,,";
+        let book = book(&[&LIST[..], &[contract]].concat(), &[]);
+        check(&book, "", &[(InputTokens, 1_000_000)], "3 0 0 0 0 3 4 0 0 contract");
+        check(&book, "", &[(InputTokens, 1_000_000), (OutputTokens, 1_000_000)], "3 0 0 8 0 11 12 0 0 list");
+        check(
+            &book,
+            "",
+            &[(CachedInputTokens, 1_000_000)],
+            "0 3 0 0 0 3 1 0 0 contract `cached_input_tokens` at the price of `input_tokens`: no price of its own",
+        );
+        let alone = super::super::testing::book(&[contract], &[]);
+        check(&alone, "batch", &[(InputTokens, 1_000_000)], "3 0 0 0 0 3 3 0 0 contract");
+    }
+
+    #[test]
+    fn what_has_no_price_is_not_known_and_what_is_known_stays() {
+        let book = book(&LIST, &[]);
+        check(
+            &book,
+            "",
+            &[(InputTokens, 1_000_000), (Images, 1), (WebSearches, 2)],
+            "4 0 0 0 ? ? ? ? ? unpriced no price for `images`, `web_searches`: not among the prices of `m` in tier `on_demand`",
+        );
+        check(
+            &book,
+            "flex",
+            &[(InputTokens, 1)],
+            "? 0 0 0 0 ? ? ? ? unpriced no price for `input_tokens`: the book has no prices of `m` in tier `flex`",
+        );
+    }
+
+    #[test]
+    fn a_fallback_is_an_estimate_and_says_why() {
+        let book = book(
+            &[
+                "g,m,*,input_tokens,4,1M,,2025-01-01,,2025-01-01,list,,",
+                "g,m,*,input_tokens,,,,2026-05-01,,2026-05-01,list,,",
+                "g,*,*,input_tokens,0.10,1M,,2020-01-01,,2020-01-01,fallback,,",
+                "g,*,*,output_tokens,0.10,1M,,2020-01-01,,2020-01-01,fallback,,",
+            ],
+            &[],
+        );
+        check(
+            &book,
+            "",
+            &[(InputTokens, 1_000_000), (CachedInputTokens, 1_000_000), (OutputTokens, 1_000_000), (AudioMs, 1)],
+            "0.1 0.1 0 0.1 ? ? ? ? ? unpriced no price for `audio_ms`: not among the prices of `m` in tier `on_demand`; \
+             `input_tokens`, `cached_input_tokens` estimated at the fallback price: the price of `m` ended on 2026-05-01; \
+             `output_tokens` estimated at the fallback price: not among the prices of `m` in tier `on_demand`; \
+             `cached_input_tokens` at the price of `input_tokens`: no price of its own",
+        );
+        check(
+            &book,
+            "",
+            &[(InputTokens, 1_000_000)],
+            "0.1 0 0 0 0 0.1 0.1 0 0 fallback `input_tokens` estimated at the fallback price: the price of `m` ended on 2026-05-01",
+        );
+    }
+
+    #[test]
+    fn what_nobody_bills_is_free_and_what_nobody_counted_is_not() {
+        let tokens = quantities(&[(InputTokens, 5)]);
+        let zero = quantities(&[(InputTokens, 0)]);
+        let none = quantities(&[]);
+        let book = book(&LIST, &[]);
+        let stretch = book.stretches(ask("g", "m", ""), at("2026-06-01"), at("2026-06-02"), at("2027-01-01")).remove(0);
+        for (quantities, status, gateway_cache, expect) in [
+            (&tokens, Status::Success, true, "free: answered from the gateway's own cache"),
+            (&none, Status::Success, true, "free: answered from the gateway's own cache"),
+            (&zero, Status::Success, false, "free: all reported quantities are 0"),
+            (&zero, Status::Error, false, "free: all reported quantities are 0"),
+            (&none, Status::Error, false, "free: failed and reports no usage"),
+            (&none, Status::Blocked, false, "free: refused before it ran"),
+            (&none, Status::Success, false, "unpriced: no usage reported"),
+            (&none, Status::Partial, false, "unpriced: no usage reported"),
+            (&none, Status::Cancelled, false, "unpriced: no usage reported"),
+            (&tokens, Status::Error, false, "list: "),
+        ] {
+            let charge = stretch.charge(&Request { quantities, status, gateway_cache }).unwrap();
+            assert_eq!(format!("{}: {}", charge.basis.name(), charge.reason.unwrap_or_default()), expect);
+            match charge.basis {
+                Basis::Free => assert_eq!((charge.cost, charge.list_cost), (Some(Usd::ZERO), Some(Usd::ZERO))),
+                Basis::Unpriced => assert_eq!((charge.cost, charge.input_cost), (None, None)),
+                _ => assert!(charge.cost > Some(Usd::ZERO)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_quantity_that_cannot_be_priced_names_itself() {
+        let book = book(&["g,m,*,input_tokens,999999999,1,,2026-01-01,,2026-01-01,list,,"], &[]);
+        let stretch = book.stretches(ask("g", "m", ""), at("2026-06-01"), at("2026-06-02"), at("2027-01-01")).remove(0);
+        for (quantity, expect) in [
+            (-1, Err("`input_tokens` is `-1`, expected 0 or more")),
+            ((1 << 53) - 1, Ok(())),
+            (i64::MAX, Err("the cost of `input_tokens` = `9223372036854775807` is more than a table can hold")),
+        ] {
+            let quantities = quantities(&[(InputTokens, quantity)]);
+            let request = Request { quantities: &quantities, status: Status::Success, gateway_cache: false };
+            let charge = stretch.charge(&request).map(|charge| charge.cost.unwrap());
+            match expect {
+                Ok(()) => assert_eq!(charge.unwrap().pico(), 999_999_999_000_000_000_000 * i128::from(quantity)),
+                Err(expect) => assert_eq!(charge.unwrap_err().to_string(), expect),
+            }
+        }
+    }
+
+    #[test]
+    fn a_price_id_names_the_rows_used_and_no_others() {
+        let book = book(&LIST, &[]);
+        let id = |book: &PriceBook, tier: &str, of: &[(Meter, i64)]| charge(book, tier, of).price_id.unwrap();
+        let input = id(&book, "", &[(InputTokens, 1)]);
+        assert!(input.starts_with("g/m/on_demand/list@2026-01-01#"), "{input}");
+        assert_eq!(input.len(), "g/m/on_demand/list@2026-01-01#12345678".len());
+        assert_eq!(id(&book, "", &[(InputTokens, 7)]), input);
+        assert_eq!(id(&book, "batch", &[(InputTokens, 1)]).split('#').next(), Some("g/m/batch/list@2026-01-01"));
+        assert_ne!(id(&book, "", &[(InputTokens, 1), (OutputTokens, 1)]), input);
+
+        let noted: Vec<String> = LIST.iter().map(|row| row.replace(",list,,", ",list,a page,a note")).collect();
+        let noted: Vec<&str> = noted.iter().map(String::as_str).collect();
+        assert_eq!(id(&super::super::testing::book(&noted, &[]), "", &[(InputTokens, 1)]), input);
+        let mixed = [&LIST[..], &["g,m,*,input_tokens,3,1M,,2026-02-01T08:00:00Z,,2026-02-01,contract,,"]].concat();
+        let mixed = id(&super::super::testing::book(&mixed, &[]), "", &[(InputTokens, 1), (OutputTokens, 1)]);
+        assert!(mixed.starts_with("g/m/*+on_demand/contract+list@2026-02-01T08:00:00Z#"), "{mixed}");
+    }
+}

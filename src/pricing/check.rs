@@ -232,3 +232,170 @@ fn check_backdated(draft: &Draft, last: &LastPricing, findings: &mut Vec<Finding
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{at, draft, lines},
+        *,
+    };
+
+    /// The findings about price rows, and about aliases, one per line.
+    fn check(prices: &[&str], aliases: &[&str], expect: &[&str]) {
+        assert_eq!(lines(&draft(prices, aliases, &[]).check(None)), expect.join("\n"));
+    }
+
+    #[test]
+    fn a_sound_book_is_silent() {
+        check(
+            &[
+                "g,m,*,input_tokens,1,1M,,2026-01-01,2026-02-01,2026-01-01,list,,",
+                "g,m,*,input_tokens,2,1M,,2026-02-01,,2026-01-01,list,,",
+                "g,m,batch,input_tokens,2,1M,,2026-01-01,,2026-01-01,list,,",
+                "g,m,*,input_tokens,2,1M,,2026-01-01,,2026-01-01,contract,,",
+                "g,m,*,output_tokens,2,1M,,2026-01-01,,2026-01-01,list,,",
+                "h,m,*,input_tokens,2,1M,,2026-01-01,,2026-01-01,list,,",
+            ],
+            &["g,a,m,2026-01-01,2026-02-01,2026-01-01,,", "g,a,n,2026-02-01,,2026-01-01,,"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn ties_are_refused() {
+        check(
+            &[
+                "g,m,*,input_tokens,1,1M,,2026-01-01,2026-06-01,2026-01-01,list,,",
+                "g,m,*,input_tokens,2,1M,,2026-02-01,2026-03-01,2026-01-01,list,,",
+                "g,m,*,input_tokens,3,1M,,2026-04-01,,2026-01-01,list,,",
+            ],
+            &["g,a,m,2026-01-01,,2026-01-01,,", "g,a,m,2026-01-01,,2026-01-01,,"],
+            &[
+                "pricing/aliases.csv:3: error[ambiguous_alias]: the alias `a` of `g` matches twice: pricing/aliases.csv:2 is valid at the same time and known from the same 2026-01-01: give the earlier one a `valid_until`, remove one, or, if one corrects the other, give it a later `known_from`",
+                "pricing/p.csv:3: error[tie]: the list price of `input_tokens` for `g/m` in tier `*` is also in pricing/p.csv:2, valid at the same time and known from the same 2026-01-01: give the earlier one a `valid_until`, remove one, or, if one corrects the other, give it a later `known_from`",
+                "pricing/p.csv:4: error[tie]: the list price of `input_tokens` for `g/m` in tier `*` is also in pricing/p.csv:2, valid at the same time and known from the same 2026-01-01: give the earlier one a `valid_until`, remove one, or, if one corrects the other, give it a later `known_from`",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_row_must_not_hide_the_start_of_a_change_known_before_it() {
+        let announced = "g,m,*,input_tokens,3,1M,,2026-09-01,,2026-08-01,list,,";
+        let base = "g,m,*,input_tokens,2,1M,,2026-01-01,,2026-01-01,list,,";
+        let hides = "pricing/p.csv:4: error[hidden_change]: the list price of `input_tokens` for `g/m` in tier `*` hides the change of 2026-09-01 in pricing/p.csv:3, which was known before it: give it the `valid_until` `2026-09-01`; to replace that change, add a row that starts on 2026-09-01";
+        for (row, expect) in [
+            ("g,m,*,input_tokens,1,1M,,2026-05-01,,2026-08-10,list,,", Some(hides)),
+            ("g,m,*,input_tokens,1,1M,,2026-05-01,2026-09-01T00:00:00.000001Z,2026-08-10,list,,", Some(hides)),
+            ("g,m,*,input_tokens,1,1M,,2026-05-01,2026-09-01,2026-08-10,list,,", None),
+            ("g,m,*,input_tokens,1,1M,,2026-09-01,,2026-08-10,list,,", None),
+            ("g,m,*,input_tokens,1,1M,,2026-10-01,,2026-08-10,list,,", None),
+            ("g,m,*,input_tokens,1,1M,,2026-05-01,,2026-07-01,list,,", None),
+            ("g,m,*,input_tokens,1,1M,,2026-05-01,,2026-08-10,contract,,", None),
+        ] {
+            check(&[base, announced, row], &[], &expect.into_iter().collect::<Vec<_>>());
+        }
+        check(
+            &[],
+            &["g,a,m,2026-01-01,,2026-01-01,,", "g,a,n,2026-09-01,,2026-08-01,,", "g,a,o,2026-05-01,,2026-08-10,,"],
+            &[
+                "pricing/aliases.csv:4: error[hidden_change]: the alias `a` of `g` hides the change of 2026-09-01 in pricing/aliases.csv:3, which was known before it: give it the `valid_until` `2026-09-01`; to replace that change, add a row that starts on 2026-09-01",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_change_that_was_already_replaced_cannot_be_hidden() {
+        check(
+            &[
+                "g,m,*,input_tokens,2,1M,,2026-01-01,,2026-01-01,list,,",
+                "g,m,*,input_tokens,3,1M,,2026-09-01,,2026-02-01,list,,",
+                "g,m,*,input_tokens,4,1M,,2026-09-01,,2026-03-01,list,,",
+                "g,m,*,input_tokens,1,1M,,2026-05-01,,2026-04-01,list,,",
+            ],
+            &[],
+            &[
+                "pricing/p.csv:5: error[hidden_change]: the list price of `input_tokens` for `g/m` in tier `*` hides the change of 2026-09-01 in pricing/p.csv:4, which was known before it: give it the `valid_until` `2026-09-01`; to replace that change, add a row that starts on 2026-09-01",
+            ],
+        );
+    }
+
+    #[test]
+    fn gaps_large_moves_and_zeros_are_warnings_until_a_note_explains_them() {
+        let rows = |note: &str| {
+            [
+                "g,m,*,input_tokens,1,1M,,2026-01-01,2026-02-01,2026-01-01,list,,".to_owned(),
+                format!("g,m,*,input_tokens,11,1M,,2026-03-01,,2026-03-01,list,,{note}"),
+                format!("g,m,*,output_tokens,0,1M,,2026-03-01,,2026-03-01,list,,{note}"),
+                "g,m,*,characters,1,1M,,2026-01-01,,2026-01-01,list,,".to_owned(),
+                format!("g,m,*,characters,1,1k,,2026-02-01,,2026-02-01,list,,{note}"),
+                "g,m,*,images,10,1k,,2026-01-01,,2026-01-01,list,,".to_owned(),
+                "g,m,*,images,1,1k,,2026-02-01,,2026-02-01,list,,".to_owned(),
+            ]
+        };
+        let texts =
+            |rows: &[String]| lines(&draft(&rows.iter().map(String::as_str).collect::<Vec<_>>(), &[], &[]).check(None));
+        assert_eq!(
+            texts(&rows("")),
+            "pricing/p.csv:3: warning[gap]: the list price of `input_tokens` for `g/m` in tier `*` is missing from 2026-02-01 to 2026-03-01: add the price of that time, or say in `note` why there is none\n\
+             pricing/p.csv:3: warning[big_move]: the list price of `input_tokens` for `g/m` in tier `*` goes from 1 per 1M (pricing/p.csv:2) to 11 per 1M, by more than 10 times: check `price_usd` and `per`; if it is right, say so in `note`\n\
+             pricing/p.csv:4: warning[zero_price]: the list price of `output_tokens` for `g/m` in tier `*` costs nothing: leave `price_usd` empty if there is no price; if it is free, say so in `note`\n\
+             pricing/p.csv:6: warning[big_move]: the list price of `characters` for `g/m` in tier `*` goes from 1 per 1M (pricing/p.csv:5) to 1 per 1k, by more than 10 times: check `price_usd` and `per`; if it is right, say so in `note`"
+        );
+        assert_eq!(texts(&rows("as announced")), "");
+    }
+
+    #[test]
+    fn rows_entered_behind_the_back_of_a_run_are_told() {
+        let known = ["g,m,*,input_tokens,1,1M,,2026-01-01,,2026-01-01,list,,"];
+        let last = LastPricing { at: at("2026-06-02"), rows: draft(&known, &[], &[]).digests().collect() };
+        let now = draft(
+            &[
+                known[0],
+                "g,n,*,input_tokens,1,1M,,2026-01-01,,2026-06-01,list,,",
+                "g,o,*,input_tokens,1,1M,,2026-01-01,,2026-06-02,list,,",
+                "g,p,*,input_tokens,1,1M,,2026-01-01,,2026-06-01,list,,the book began with it",
+            ],
+            &[],
+            &[],
+        );
+        assert_eq!(
+            lines(&now.check(Some(&last))),
+            "pricing/p.csv:3: warning[backdated]: the list price of `input_tokens` for `g/n` in tier `*` is known from 2026-06-01, but the run of 2026-06-02 priced without it: set `known_from` to when it was entered, or say in `note` why not"
+        );
+    }
+
+    #[test]
+    fn a_rewritten_past_breaks_its_pin_and_a_correction_does_not() {
+        let row = "g,m,*,input_tokens,1,1M,,2026-01-01,,2026-01-01,list,a,b";
+        let edited = row.replace(",1,1M", ",2,1M");
+        let unpinned = draft(&[row], &[], &["g,list,2026-01,0,00000000000000000000000000000000"]);
+        let finding = unpinned.check(None).remove(0);
+        let pin = finding.cure.rsplit('`').nth(1).unwrap().to_owned();
+        let later = pin.replace("2026-01", "2026-02");
+        let pins = [pin.as_str(), later.as_str(), "g,alias,2026-02,0,e3b0c44298fc1c149afbf4c8996fb924"];
+        let check = |rows: &[&str], aliases: &[&str]| {
+            let findings = draft(rows, aliases, &pins).check(None);
+            findings.iter().map(|it| format!("{}: {}", it.line.unwrap(), it.message)).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(check(&[row], &[]), "");
+        assert_eq!(check(&[&row.replace(",a,b", ",other,text")], &[]), "", "source and note may be edited");
+        assert_eq!(check(&[row, "g,m,*,input_tokens,2,1M,,2026-01-01,,2026-03-01,list,,"], &[]), "");
+        assert_eq!(check(&[row, "g,m,*,input_tokens,2,1M,,2026-01-01,,2026-01-01,contract,,"], &[]), "");
+        assert_eq!(
+            check(&[&edited], &[]),
+            "2: the `list` rows of `g` known by the end of 2026-01 are not what was pinned: 1 rows then, 1 now (and so the pin of 1 later month)"
+        );
+        assert_eq!(
+            check(&[], &[]),
+            "2: the `list` rows of `g` known by the end of 2026-01 are not what was pinned: 1 rows then, 0 now (and so the pin of 1 later month)"
+        );
+        assert_eq!(
+            check(&[row, "g,n,*,input_tokens,2,1M,,2026-01-01,,2026-02-28T23:59:59.999999Z,list,,"], &[]),
+            "3: the `list` rows of `g` known by the end of 2026-02 are not what was pinned: 1 rows then, 2 now"
+        );
+        assert_eq!(
+            check(&[row], &["g,a,m,2026-01-01,,2026-01-01,,"]),
+            "4: the `alias` rows of `g` known by the end of 2026-02 are not what was pinned: 0 rows then, 1 now"
+        );
+    }
+}

@@ -113,3 +113,27 @@ impl fmt::Display for Finding {
         write!(f, ": {severity}[{}]: {}: {}", self.code.name(), self.message, self.cure)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_a_line_for_people_and_an_object_for_programs() {
+        let place = Place { file: "pricing/groq.csv".into(), line: 12 };
+        let finding = Finding::new(Code::ZeroPrice, &place, "found", "do this");
+        assert_eq!(finding.to_string(), "pricing/groq.csv:12: warning[zero_price]: found: do this");
+        assert_eq!(
+            serde_json::to_string(&finding).unwrap(),
+            r#"{"file":"pricing/groq.csv","line":12,"severity":"warning","code":"zero_price","message":"found","cure":"do this"}"#
+        );
+        let finding = Finding::of_file(Code::NoPrices, "pricing", "found", "do this");
+        assert_eq!(finding.to_string(), "pricing: error[no_prices]: found: do this");
+    }
+
+    #[test]
+    fn names_of_codes_are_unique() {
+        let names: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}

@@ -350,3 +350,158 @@ fn alias(row: &mut Row<'_>) -> Option<Alias> {
     alias.digest = Digest::of_alias(&alias);
     Some(alias)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{HEADER, draft, lines},
+        *,
+    };
+
+    /// What the check says of a file with these bytes.
+    fn check(name: &str, bytes: &[u8], expect: &str) {
+        let mut files = vec![(name.to_owned(), bytes.to_vec())];
+        if matches!(name, ALIASES | PINS) {
+            files.push(("p.csv".to_owned(), HEADER.as_bytes().to_vec()));
+        }
+        assert_eq!(lines(&Draft::from_files("pricing", &files).check(None)), expect);
+    }
+
+    fn check_row(row: &str, expect: &str) {
+        assert_eq!(lines(&draft(&[row], &[], &[]).check(None)), expect);
+    }
+
+    #[test]
+    fn a_row_is_one_price() {
+        let draft = draft(
+            &[
+                "groq,\"qwen/\"\"🦙\"\", 7b\", batch ,audio_ms,0.111,1h,10s,2026-01-01,2026-02-01,2025-12-01,list,page,note",
+            ],
+            &["g,x,,2026-01-01,,2026-01-01,s,n"],
+            &[],
+        );
+        assert_eq!(lines(&draft.check(None)), "");
+        let row = &draft.prices[0];
+        assert_eq!((row.model.as_str(), row.tier.as_str()), ("qwen/\"🦙\", 7b", "batch"));
+        let rate = row.rate.unwrap();
+        assert_eq!((rate.price.pico(), rate.per, rate.min_quantity), (111_000_000_000, 3_600_000, 10_000));
+        assert_eq!(
+            (row.source.as_str(), row.note.as_str(), row.place.to_string().as_str()),
+            ("page", "note", "pricing/p.csv:2")
+        );
+        assert_eq!(draft.aliases[0].model, None);
+    }
+
+    #[test]
+    fn every_malformed_cell_is_told_at_once() {
+        check_row(
+            "Groq,,default,tokens,x,1h,,2026-13-01,,,free,,",
+            "pricing/p.csv:2: error[malformed_value]: `kind` is `free`, expected `list`, `contract` or `fallback`: write one of these\n\
+             pricing/p.csv:2: error[malformed_value]: `known_from` is empty, expected a date such as `2026-06-01` or an instant such as `2026-06-01T16:00:00Z`: write it in one of these forms\n\
+             pricing/p.csv:2: error[malformed_value]: `model` is empty, expected the name of a model as served: name the model, or write `*` for the provider's fallback\n\
+             pricing/p.csv:2: error[malformed_value]: `price_usd` is `x`, expected a decimal number of dollars such as `0.59`: write digits and a point only, or leave it empty to end the price\n\
+             pricing/p.csv:2: error[malformed_value]: `provider` is `Groq`, expected the name of a provider in lower case, such as `groq`: write `groq`\n\
+             pricing/p.csv:2: error[malformed_value]: `tier` is `default`, expected a tier such as `on_demand` or `batch`, or `*`: write `on_demand`, as `usage` has it\n\
+             pricing/p.csv:2: error[malformed_value]: `valid_from` is `2026-13-01`, expected a date such as `2026-06-01` or an instant such as `2026-06-01T16:00:00Z`: write it in one of these forms\n\
+             pricing/p.csv:2: error[unknown_meter]: `meter` is `tokens`, expected the name of a meter: write one of `input_tokens`, `cached_input_tokens`, `cache_write_5m_tokens`, `cache_write_1h_tokens`, `output_tokens`, `audio_ms`, `characters`, `images`, `web_searches`, `page_visits`, `code_ms`, `browser_ms`",
+        );
+        check_row(
+            "g,m,*,audio_ms,1,1M,5k,2026-01-01,,2026-01-01,list,,",
+            "pricing/p.csv:2: error[wrong_suffix]: `min_quantity` is `5k`, expected a time, which `audio_ms` is: use `s`, `m` or `h`\n\
+             pricing/p.csv:2: error[wrong_suffix]: `per` is `1M`, expected a time, which `audio_ms` is: use `s`, `m` or `h`",
+        );
+        for until in ["2026-01-01", "2025-12-31"] {
+            check_row(
+                &format!("g,m,*,input_tokens,1,1M,,2026-01-01,{until},2026-01-01,list,,"),
+                &format!(
+                    "pricing/p.csv:2: error[reversed_dates]: `valid_until` is `{until}`, expected a time after `valid_from`, which is `2026-01-01`: swap the two, or leave `valid_until` empty if no end is known"
+                ),
+            );
+        }
+        check_row(
+            "g,m,*,input_tokens,1,,,2026-01-01,,2026-01-01,list,,",
+            "pricing/p.csv:2: error[malformed_value]: `per` is empty, expected a whole number with `k`, `M` or no suffix, such as `1M`: write it in that form",
+        );
+        check_row("g,m,*,input_tokens,,,,2026-01-01,,2026-01-01,list,,", "");
+    }
+
+    #[test]
+    fn lines_are_counted_as_editors_count_them() {
+        let row = "g,m,*,input_tokens,1,1M,,2026-01-01,,2026-01-01,list,,";
+        let quoted = "g,n,*,input_tokens,1,1M,,2026-01-01,,2026-01-01,list,,\"two\nlines\"";
+        for end in ["\n", "\r\n"] {
+            let text = format!("\u{feff}{HEADER}{end}{end}{row}{end}{end}{end}{quoted}{end}g,m,*{end}");
+            check(
+                "p.csv",
+                text.as_bytes(),
+                "pricing/p.csv:8: error[bad_row]: 3 values, expected 13 as in the first line: put quotes around values with commas, and close them",
+            );
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_price_files_are_refused() {
+        let cure = format!("the first line must be `{HEADER}`");
+        check(
+            "p.csv",
+            b"",
+            &format!("pricing/p.csv:1: error[bad_header]: is empty, expected a line that names the columns: {cure}"),
+        );
+        check(
+            "p.csv",
+            HEADER.replace("known_from,", "").replace("note", "notes").replace("source", "kind").as_bytes(),
+            &format!(
+                "pricing/p.csv:1: error[bad_header]: column `kind` is there twice: remove one\n\
+                 pricing/p.csv:1: error[bad_header]: column `known_from` is missing: {cure}\n\
+                 pricing/p.csv:1: error[bad_header]: column `notes` is not known: {cure}"
+            ),
+        );
+        check("p.csv", b"a\nb\n\xff", "pricing/p.csv:3: error[unreadable_file]: is not UTF-8: save it as UTF-8");
+        check("p.csv", b"kind,known_from,valid_from,per,price_usd,meter,tier,model,provider\nlist,2026-01-01,2026-01-01,1M,1,input_tokens,*,m,g\n", "");
+        check(
+            ALIASES,
+            b"provider,alias,model,valid_from,known_from\ng,*,m,2026-01-01,2026-01-01\n",
+            "pricing/aliases.csv:2: error[malformed_value]: `alias` is `*`, expected the name of a model: write one name per row: an alias is matched exactly",
+        );
+        check(
+            PINS,
+            b"provider,kind,month,rows,digest\ng,lists,2026-13,many,abc\n",
+            "pricing/pins.csv:2: error[malformed_value]: `digest` is `abc`, expected 32 hex digits: restore the line, or write 0 rows and 32 zeros: the check then says what belongs there\n\
+             pricing/pins.csv:2: error[malformed_value]: `kind` is `lists`, expected `list`, `contract`, `fallback` or `alias`: write one of these\n\
+             pricing/pins.csv:2: error[malformed_value]: `month` is `2026-13`, expected a month such as `2026-10`: write it in that form\n\
+             pricing/pins.csv:2: error[malformed_value]: `rows` is `many`, expected a number of rows: restore the line, or write 0 rows and 32 zeros: the check then says what belongs there",
+        );
+    }
+
+    #[test]
+    fn a_directory_without_prices_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = dir.path().join("gone");
+        let shown = gone.display();
+        let point = "point `pricing` under `[book]` to the directory that holds the `*.csv` files";
+        assert_eq!(
+            lines(&read(&gone).check(None)),
+            format!("{shown}: error[missing_directory]: the directory of the price book is missing: {point}")
+        );
+        std::fs::write(&gone, "").unwrap();
+        assert_eq!(
+            lines(&read(&gone).check(None)),
+            format!("{shown}: error[missing_directory]: is a file, expected the directory of the price book: {point}")
+        );
+        std::fs::write(dir.path().join("aliases.csv"), "provider,alias,model,valid_from,known_from\n").unwrap();
+        assert_eq!(
+            lines(&read(dir.path()).check(None)),
+            format!(
+                "{}: error[no_prices]: no price file is in this directory: add a `<provider>.csv`, or point `pricing` under `[book]` to where they are",
+                dir.path().display()
+            )
+        );
+    }
+
+    #[test]
+    fn a_book_with_an_error_prices_nothing() {
+        assert!(draft(&["g,m,*,input_tokens,0,1M,,2026-01-01,,2026-01-01,list,,"], &[], &[]).into_book().is_ok());
+        let errors = draft(&["g,m,*,input_tokens,-1,1M,,2026-01-01,,2026-01-01,list,,"], &[], &[]).into_book();
+        assert_eq!(errors.unwrap_err().len(), 1);
+    }
+}

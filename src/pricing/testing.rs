@@ -1,6 +1,6 @@
 //! Small price books for tests, written as they stand in a file.
 
-use super::{Alias, Ask, Draft, Finding, Price, PriceBook};
+use super::{Ask, Draft, Finding, PriceBook};
 use crate::{
     record::{Meter, Quantities},
     time::{Day, Instant},
@@ -28,11 +28,6 @@ pub(super) fn draft(prices: &[&str], aliases: &[&str], pins: &[&str]) -> Draft {
 
 pub(super) fn book(prices: &[&str], aliases: &[&str]) -> PriceBook {
     draft(prices, aliases, &[]).into_book().unwrap_or_else(|errors| panic!("{}", lines(&errors)))
-}
-
-/// A book of rows that need not agree with each other.
-pub(super) fn unchecked(prices: Vec<Price>, aliases: Vec<Alias>) -> PriceBook {
-    PriceBook::new(prices, aliases)
 }
 
 pub(super) fn lines(findings: &[Finding]) -> String {
