@@ -1,6 +1,6 @@
 //! The price book: dated prices in, the price of every request out.
 //!
-//! Pure but for [`read`], which reads a directory once. A [`Draft`] is what the
+//! Pure but for [`read()`], which reads a directory once. A [`Draft`] is what the
 //! files say; a [`PriceBook`] can only be made from a draft whose check found no
 //! error, so that a book with an error never prices anything. Amounts are
 //! integers of pico-dollars throughout. What is left out on purpose: the latest
@@ -34,7 +34,6 @@ pub use consider::{Considered, Verdict};
 pub use digest::Digest;
 pub use finding::{Code, Finding, Severity};
 pub use label::{Basis, Label, MeterSet};
-pub use pins::{Pin, PinKind};
 pub use read::{Draft, read};
 
 use crate::{

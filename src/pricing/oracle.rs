@@ -147,12 +147,11 @@ proptest! {
             let charge = stretch.charge(&request).unwrap();
             let (mut basis, mut cost) = (Basis::Free, Some(0));
             for (meter, quantity) in amounts.into_iter().filter(|&(_, quantity)| quantity > 0) {
-                match rate(&book, ask, meter, at, known_on) {
-                    Some((kind, rate)) => {
-                        basis = basis.max(kind.into());
-                        cost = cost.map(|cost| cost + item(quantity, rate));
-                    }
-                    None => (basis, cost) = (Basis::Unpriced, None),
+                if let Some((kind, rate)) = rate(&book, ask, meter, at, known_on) {
+                    basis = basis.max(kind.into());
+                    cost = cost.map(|cost| cost + item(quantity, rate));
+                } else {
+                    (basis, cost) = (Basis::Unpriced, None);
                 }
             }
             prop_assert_eq!((charge.basis, charge.cost.map(Usd::pico)), (basis, cost), "at {}", at);

@@ -16,7 +16,7 @@ use crate::time::{Day, Instant};
 
 /// Which of a provider's rows a pin covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PinKind {
+pub(super) enum PinKind {
     Price(Kind),
     Alias,
 }
@@ -32,16 +32,16 @@ impl fmt::Display for PinKind {
 
 /// One row of `pins.csv`.
 #[derive(Debug, Clone)]
-pub struct Pin {
-    pub provider: String,
-    pub kind: PinKind,
+pub(super) struct Pin {
+    provider: String,
+    kind: PinKind,
     /// `2026-10`.
-    pub month: String,
+    month: String,
     /// The first instant after the month: rows known from then on are not covered.
-    pub until: Instant,
-    pub rows: u64,
-    pub digest: Digest,
-    pub place: Place,
+    until: Instant,
+    rows: u64,
+    digest: Digest,
+    place: Place,
 }
 
 pub(super) fn pin(row: &mut Row<'_>) -> Option<Pin> {

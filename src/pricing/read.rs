@@ -175,7 +175,13 @@ impl Table<'_> {
         let Some(places) = self.header(lines.next_record(&header), &header, columns) else { return Vec::new() };
         let mut rows = Vec::new();
         for record in records {
-            let Ok(record) = record else { continue };
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    self.report(lines.line, Code::BadRow, &format!("cannot be read: {error}"), "write it as CSV");
+                    continue;
+                }
+            };
             let line = lines.next_record(&record);
             if record.len() != header.len() {
                 let message = format!("{} values, expected {} as in the first line", record.len(), header.len());
