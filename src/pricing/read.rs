@@ -9,9 +9,10 @@ use std::{path::Path, sync::Arc};
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::{
-    Alias, Code, Digest, Finding, LastPricing, Pin, Place, Price, PriceBook, Rate, Validity,
+    Alias, Code, Digest, Finding, LastPricing, Place, Price, PriceBook, Rate, Validity,
     cell::{self, Bad},
-    check, pins,
+    check,
+    pins::{self, Pin},
 };
 
 /// The files of a price book that hold no prices.
