@@ -61,7 +61,6 @@ impl Usd {
     /// What `quantity` units cost where this is the price of `per` units:
     /// multiplied first, divided once, rounded half to even at 1e-12. `None`
     /// where it would not fit, or `per` is not above zero.
-    #[must_use]
     pub fn for_quantity(self, quantity: i64, per: i64) -> Option<Self> {
         let per = i128::from(per);
         if per <= 0 {

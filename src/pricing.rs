@@ -57,7 +57,6 @@ pub struct Rate {
 
 impl Rate {
     /// One line item; `None` where it would overflow.
-    #[must_use]
     pub fn cost(self, quantity: i64) -> Option<Usd> {
         if quantity <= 0 {
             return Some(Usd::ZERO);
@@ -66,7 +65,6 @@ impl Rate {
     }
 
     /// `0.59 per 1M`.
-    #[must_use]
     pub fn text(self, meter: Meter) -> String {
         format!("{} per {}", cell::price_text(self.price), cell::amount_text(self.per, meter.info().unit))
     }
@@ -85,7 +83,6 @@ impl Kind {
     pub const ALL: [Self; 3] = [Self::Contract, Self::List, Self::Fallback];
 
     /// The name in the price book.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Contract => "contract",
@@ -105,13 +102,11 @@ pub struct Validity {
 }
 
 impl Validity {
-    #[must_use]
     pub fn holds_at(&self, at: Instant) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until)
     }
 
     /// Whether it holds at some instant of `[from, until)`.
-    #[must_use]
     pub fn touches(&self, from: Instant, until: Instant) -> bool {
         self.from < until && self.until.is_none_or(|own| from < own)
     }

@@ -75,7 +75,6 @@ impl Charge {
 impl Request<'_> {
     /// The charge of a request that no price is looked up for: nothing was
     /// billed, or nobody said how much was used.
-    #[must_use]
     pub fn without_price(&self) -> Option<Charge> {
         let free = |reason| Some(Charge::flat(Some(Usd::ZERO), Basis::Free, reason));
         if self.gateway_cache {

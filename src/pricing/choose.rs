@@ -143,13 +143,11 @@ impl PriceBook {
     }
 
     /// All rows, in the order of files and lines.
-    #[must_use]
     pub fn prices(&self) -> &[Price] {
         &self.prices
     }
 
     /// All aliases, in the order of lines.
-    #[must_use]
     pub fn aliases(&self) -> &[Alias] {
         &self.aliases
     }
@@ -165,7 +163,6 @@ impl PriceBook {
     }
 
     /// The book's name for a model at an instant.
-    #[must_use]
     pub fn billed_name<'b>(&'b self, provider: &str, model: &'b str, at: Instant, known_on: Instant) -> &'b str {
         let alias = in_force(self.alias_rows(provider, model), at, known_on);
         alias.and_then(|alias| alias.model.as_deref()).unwrap_or(model)
@@ -173,7 +170,6 @@ impl PriceBook {
 
     /// The prices of `[from, until)` as known on an instant: stretches without
     /// holes, in order, each different from the one before.
-    #[must_use]
     pub fn stretches<'b>(&'b self, ask: Ask<'b>, from: Instant, until: Instant, known_on: Instant) -> Vec<Stretch<'b>> {
         let mut starts = vec![from];
         let mut add = |instants: [Option<Instant>; 2]| {
@@ -250,7 +246,6 @@ impl PriceBook {
 
     /// The digest of what can decide the price of any of these on `[from,
     /// until)`, as known on an instant: another one means pricing again.
-    #[must_use]
     pub fn digest<'a>(
         &self,
         asks: impl IntoIterator<Item = Ask<'a>>,

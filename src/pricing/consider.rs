@@ -31,7 +31,6 @@ pub enum Verdict<'b> {
 
 impl Verdict<'_> {
     /// For people: `not valid yet`.
-    #[must_use]
     pub fn text(&self) -> String {
         match self {
             Self::Chosen => "chosen".to_owned(),
@@ -48,7 +47,6 @@ impl Verdict<'_> {
 
 impl PriceBook {
     /// The rows of a meter, of the model and of `*`, with their verdicts.
-    #[must_use]
     pub fn considered<'b>(&'b self, ask: Ask<'b>, meter: Meter, at: Instant, known_on: Instant) -> Vec<Considered<'b>> {
         let Some(stretch) = self.stretches(ask, at, at.plus_micros(1), known_on).into_iter().next() else {
             return Vec::new();

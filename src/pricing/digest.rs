@@ -40,7 +40,6 @@ impl Digest {
     }
 
     /// That of several rows, whatever their order.
-    #[must_use]
     pub fn of_rows(rows: impl IntoIterator<Item = Self>) -> Self {
         let mut rows: Vec<Self> = rows.into_iter().collect();
         rows.sort_unstable();
@@ -70,13 +69,11 @@ impl Digest {
     }
 
     /// The first eight hex digits: enough beside a readable name.
-    #[must_use]
     pub fn short(self) -> String {
         self.0[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Reads the 32 hex digits that [`fmt::Display`] writes.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;

@@ -26,7 +26,6 @@ macro_rules! codes {
         impl Code {
             pub const ALL: &'static [Self] = &[$(Self::$code),+];
 
-            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$code => $name),+ }
             }
@@ -56,7 +55,6 @@ codes!(
 );
 
 impl Code {
-    #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
             Self::Gap | Self::BigMove | Self::ZeroPrice | Self::Backdated => Severity::Warning,
@@ -96,7 +94,6 @@ impl Finding {
         }
     }
 
-    #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

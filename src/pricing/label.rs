@@ -18,7 +18,6 @@ pub enum Basis {
 
 impl Basis {
     /// The name in the tables.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Free => "free",
@@ -45,25 +44,21 @@ impl From<Kind> for Basis {
 pub struct MeterSet(u16);
 
 impl MeterSet {
-    #[must_use]
     pub fn of(quantities: &Quantities) -> Self {
         let above_zero = |meter: Meter| quantities[meter].is_some_and(|quantity| quantity > 0);
         METERS.iter().map(|info| info.meter).filter(|&meter| above_zero(meter)).collect()
     }
 
     /// One bit per meter, at its place in [`METERS`].
-    #[must_use]
     pub const fn bits(self) -> u16 {
         self.0
     }
 
     /// The set with these bits; others are ignored.
-    #[must_use]
     pub const fn from_bits(bits: u16) -> Self {
         Self(bits & ((1 << Meter::COUNT) - 1))
     }
 
-    #[must_use]
     pub const fn contains(self, meter: Meter) -> bool {
         self.0 & 1 << meter.index() != 0
     }
@@ -90,7 +85,6 @@ pub struct Label {
 
 impl<'b> Stretch<'b> {
     /// The label of requests with these meters, of which there is at least one.
-    #[must_use]
     pub fn label(&self, meters: MeterSet) -> Label {
         let mut basis = Basis::Contract;
         let mut priced = Vec::new();

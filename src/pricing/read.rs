@@ -61,7 +61,6 @@ pub struct Draft {
 }
 
 /// Reads every `*.csv` of a directory. What cannot be read is a finding.
-#[must_use]
 pub fn read(dir: &Path) -> Draft {
     match files(dir) {
         Ok(files) => Draft::from_files(&dir.display().to_string(), &files),
@@ -100,7 +99,6 @@ fn files(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Finding> {
 
 impl Draft {
     /// A draft of files already in memory: names within `dir`, and bytes.
-    #[must_use]
     pub fn from_files(dir: &str, files: &[(String, Vec<u8>)]) -> Self {
         let mut draft = Self::default();
         let mut has_prices = false;
@@ -128,7 +126,6 @@ impl Draft {
     }
 
     /// Everything that is wrong or looks like a slip, sorted by place.
-    #[must_use]
     pub fn check(&self, last: Option<&LastPricing>) -> Vec<Finding> {
         let mut findings = self.findings.clone();
         check::check(self, last, &mut findings);
