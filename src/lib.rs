@@ -7,7 +7,6 @@
 pub mod clock;
 pub mod json;
 pub mod money;
-pub mod pricing;
 pub mod record;
 pub mod tally;
 pub mod time;
@@ -15,6 +14,7 @@ pub mod time;
 // What the user wants, and where everything is kept.
 pub mod book;
 pub mod config;
+pub mod pricing;
 
 // The stages.
 pub mod ingest;

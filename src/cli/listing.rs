@@ -14,7 +14,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 /// A table of text: the first column to the left, the others, numbers, to the right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    table.load_style(presets::NOTHING).set_header(header);
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }

@@ -283,6 +283,7 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
             let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
             self.writer.write(&batch)?;
             self.writer.flush()?;
+            self.writer.sync()?;
             self.pending = 0;
             let groups = self.writer.flushed_row_groups();
             let columns = groups.last().map(|group| group.columns().to_vec()).unwrap_or_default();
@@ -379,7 +380,8 @@ fn properties() -> WriterProperties {
 fn with_dictionaries(plain: &Schema) -> SchemaRef {
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let fields = plain.fields().iter().zip(USAGE).map(|(field, column)| {
-        let kind = if column.kind == ColumnType::Dict { dictionary.clone() } else { field.data_type().clone() };
+        let is_named = matches!(place(column.name), Place::Word(_) | Place::Operation | Place::Status | Place::Quality);
+        let kind = if is_named { dictionary.clone() } else { field.data_type().clone() };
         Field::new(field.name(), kind, field.is_nullable())
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))

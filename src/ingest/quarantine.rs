@@ -80,10 +80,6 @@ impl BrokenFile {
         other.entries.into_values().flatten().for_each(|broken| self.add(broken));
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.kept == 0
-    }
-
     fn to_json_lines(&self, file: &str) -> String {
         let mut text = String::new();
         for broken in self.entries.values().flatten() {
