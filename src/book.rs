@@ -164,7 +164,7 @@ impl Book {
             doing: "written",
             source,
         })?;
-        Ok(Upload { upload, path: path.clone(), part: Vec::new(), is_done: false })
+        Ok(Upload { parts: upload, path: path.clone(), part: Vec::new(), is_done: false })
     }
 
     /// Removes a file; none is as good.
@@ -213,7 +213,7 @@ pub enum Stored {
 /// A file being written. Dropped before it is finished, it was never there.
 #[derive(Debug)]
 pub struct Upload {
-    upload: Box<dyn MultipartUpload>,
+    parts: Box<dyn MultipartUpload>,
     path: Path,
     part: Vec<u8>,
     is_done: bool,
@@ -230,8 +230,8 @@ impl Upload {
     pub fn finish(mut self) -> Result<(), BookError> {
         let last = std::mem::take(&mut self.part);
         let result = block_on(async {
-            self.upload.put_part(last.into()).await?;
-            self.upload.complete().await
+            self.parts.put_part(last.into()).await?;
+            self.parts.complete().await
         });
         self.is_done = result.is_ok();
         result.map(drop).map_err(|source| BookError::Store { path: self.path.to_string(), doing: "written", source })
@@ -243,7 +243,7 @@ impl io::Write for Upload {
         self.part.extend_from_slice(bytes);
         if self.part.len() >= PART {
             let part = std::mem::take(&mut self.part);
-            block_on(self.upload.put_part(part.into())).map_err(io::Error::other)?;
+            block_on(self.parts.put_part(part.into())).map_err(io::Error::other)?;
         }
         Ok(bytes.len())
     }
@@ -256,7 +256,7 @@ impl io::Write for Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.is_done
-            && let Err(error) = block_on(self.upload.abort())
+            && let Err(error) = block_on(self.parts.abort())
         {
             tracing::debug!(path = %self.path, %error, "a staged file stays until the next run");
         }

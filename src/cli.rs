@@ -90,7 +90,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
         let locked = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BookError::Locked { .. })));
-        let config = error.chain().any(|cause| cause.is::<ConfigErrors>());
+        let config = error.chain().any(<dyn std::error::Error + 'static>::is::<ConfigErrors>);
         let code = if locked {
             EX_TEMPFAIL
         } else if config {
@@ -119,7 +119,7 @@ impl Session {
     }
 
     /// The book, under its lock. Who holds it is told to a second run.
-    fn book_for_writing(&self, config: &Config, command: &str) -> Result<Book, Failure> {
+    fn book_for_writing(config: &Config, command: &str) -> Result<Book, Failure> {
         let holder = format!("`spendbook {command}`, process {}, since {}", std::process::id(), Clock::System.now());
         Ok(Book::open_for_writing(&config.book_dir(), &holder)?)
     }

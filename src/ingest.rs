@@ -12,6 +12,7 @@
 
 pub mod accept;
 mod arrivals;
+mod builder;
 mod day;
 pub mod day_file;
 pub mod detect;
@@ -109,7 +110,7 @@ pub enum IngestError {
     #[error("`{path}` in the book: {source}")]
     DayFile { path: String, source: parquet::errors::ParquetError },
     #[error("rows that do not fit in memory cannot be put aside: {0}")]
-    Spill(#[source] std::io::Error),
+    Spill(#[from] std::io::Error),
     #[error("the accounts do not balance, nothing more was written, please report this: {0}")]
     Unbalanced(String),
 }

@@ -44,10 +44,10 @@ impl<'r> RunRecord<'r> {
 pub fn store(book: &Book, record: &RunRecord<'_>) -> Result<(), BookError> {
     let stem = record.started.replace(':', "");
     let taken = book.list(&Path::from("runs"))?;
-    let name = (1_u64..)
-        .map(|number| Path::from(format!("runs/{stem}-{}-{number}.json", record.command)))
-        .find(|name| !taken.contains(name))
-        .unwrap_or_else(|| Path::from("runs/run.json"));
+    // With a pinned clock, several runs begin at the same instant.
+    let same = format!("runs/{stem}-{}-", record.command);
+    let number = taken.iter().filter(|path| path.as_ref().starts_with(&same)).count() + 1;
+    let name = Path::from(format!("{same}{number}.json"));
     let mut text = serde_json::to_string_pretty(record).unwrap_or_default();
     text.push('\n');
     book.put(&name, text.into())

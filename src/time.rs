@@ -45,6 +45,7 @@ impl Instant {
         Day(i32::try_from(days).expect("an i64 of microseconds spans fewer days than an i32"))
     }
 
+    #[must_use]
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
@@ -190,10 +191,12 @@ impl Day {
         self.next().start()
     }
 
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
+    #[must_use]
     pub const fn previous(self) -> Self {
         Self(self.0 - 1)
     }

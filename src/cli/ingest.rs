@@ -51,7 +51,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
             Err(error) => return Err(error.into()),
         }
     } else {
-        Some(session.book_for_writing(&config, "ingest")?)
+        Some(Session::book_for_writing(&config, "ingest")?)
     };
     let again = arguments.source.clone().filter(|_| arguments.again);
     let options = Options {

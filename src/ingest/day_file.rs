@@ -3,7 +3,7 @@
 //! Same rows, same bytes: the order, the row groups and the writer's settings
 //! are fixed, and nothing of run, machine or clock is inside. The file's
 //! metadata carries what others ask for without reading rows: a digest of all
-//! columns but source_file and source_line, and how far the rows reach in time.
+//! columns but `source_file` and `source_line`, and how far the rows reach in time.
 
 use std::{collections::HashMap, io::Write, sync::Arc};
 
@@ -135,13 +135,12 @@ impl Dictionary {
                 }
                 Some(self.by_id[at])
             }
-            Word::Inline(text) => Some(match self.inline.get(text) {
-                Some(&key) => key,
-                None => {
-                    let key = self.add(text);
-                    self.inline.insert(text.to_owned(), key);
-                    key
-                }
+            Word::Inline(text) => Some(if let Some(&key) = self.inline.get(text) {
+                key
+            } else {
+                let key = self.add(text);
+                self.inline.insert(text.to_owned(), key);
+                key
             }),
         };
         self.keys.push(key);
@@ -257,7 +256,7 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
                 (ColumnBuilder::Lines(values), _) => values.push(i64::try_from(row.line).unwrap_or(i64::MAX)),
                 (ColumnBuilder::Texts(builder), _) => builder.append_value(row.request_id),
                 (ColumnBuilder::Dict(dictionary), Place::Word(slot)) => {
-                    dictionary.push(row.words[slot as usize], self.texts)
+                    dictionary.push(row.words[slot as usize], self.texts);
                 }
                 (ColumnBuilder::Names(keys, _), Place::Operation) => keys.push(row.operation as i32),
                 (ColumnBuilder::Names(keys, _), Place::Status) => keys.push(row.status as i32),
@@ -290,7 +289,7 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
             let ranges = columns
                 .iter()
                 .filter(|column| !PROVENANCE.contains(&column.column_path().string().as_str()))
-                .map(|column| column.byte_range());
+                .map(parquet::file::metadata::ColumnChunkMetaData::byte_range);
             let ranges: Vec<_> = ranges.collect();
             self.writer.inner_mut().digest(&ranges)?;
         }
@@ -554,14 +553,14 @@ impl<'a> ColumnReader<'a> {
             (Self::Instants(values), _) => row.ts_last = values.value(at),
             (Self::Texts(values), _) => row.request_id = values.value(at),
             (Self::Words(keys, words), Place::Word(slot)) if keys.is_valid(at) => {
-                row.words[slot as usize] = words[key(keys)]
+                row.words[slot as usize] = words[key(keys)];
             }
             (Self::Names(keys, places), Place::Operation) => row.operation = Operation::ALL[places[key(keys)]],
             (Self::Names(keys, places), Place::Status) => row.status = Status::ALL[places[key(keys)]],
             (Self::Names(keys, places), _) => row.quality = Quality::ALL[places[key(keys)]],
             (Self::Number(values), Place::Line) => row.line = values.value(at).cast_unsigned(),
             (Self::Number(values), Place::Number(number)) if values.is_valid(at) => {
-                row.numbers[number] = Some(values.value(at))
+                row.numbers[number] = Some(values.value(at));
             }
             (Self::Small(values), _) if values.is_valid(at) => row.numbers[HTTP_STATUS] = Some(values.value(at).into()),
             (Self::Bool(values), Place::Streamed) if values.is_valid(at) => row.streamed = Some(values.value(at)),

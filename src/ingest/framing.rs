@@ -358,6 +358,7 @@ pub fn csv_fields(row: &[u8]) -> Option<Vec<String>> {
 
 /// Finds where the elements of an array or the rows of a CSV file begin and end.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the states of a small scanner, and independent")]
 struct Splitter {
     /// Where the entry that is being read begins in the buffer.
     begun: Option<usize>,
@@ -448,15 +449,14 @@ impl Splitter {
         match byte {
             b'"' => self.in_string = true,
             b'{' | b'[' => self.depth += 1,
-            // The array's own end closes a bare value before it.
-            b'}' | b']' if self.depth == 0 => return Some(at),
+            // A comma, or the array's own end, closes a bare value before it.
+            b'}' | b']' | b',' if self.depth == 0 => return Some(at),
             b'}' | b']' => {
                 self.depth -= 1;
                 if self.depth == 0 {
                     return Some(at + 1);
                 }
             }
-            b',' if self.depth == 0 => return Some(at),
             _ => {}
         }
         None

@@ -238,15 +238,14 @@ fn open(task: &Task<'_>, file: &mut ReadFile) -> io::Result<Option<Open>> {
         None => Framer::new(input, reads_csv),
     };
     let mut ahead = None;
-    let format = match declared {
-        Some(format) => format,
-        None => {
-            ahead = framer.next_block();
-            let Some(block) = &ahead else { return Ok(None) };
-            let detection = detect(block, framer.shape()).map_err(io::Error::other)?;
-            file.recognised = Some(detection.to_string());
-            formats::by_name(detection.format).ok_or_else(|| io::Error::other("no such format"))?
-        }
+    let format = if let Some(format) = declared {
+        format
+    } else {
+        ahead = framer.next_block();
+        let Some(block) = &ahead else { return Ok(None) };
+        let detection = detect(block, framer.shape()).map_err(io::Error::other)?;
+        file.recognised = Some(detection.to_string());
+        formats::by_name(detection.format).ok_or_else(|| io::Error::other("no such format"))?
     };
     Ok(Some(Open { task: 0, framer, format, settled, resumable, ahead }))
 }

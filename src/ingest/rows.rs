@@ -280,10 +280,15 @@ pub fn source_of(packed: &[u8]) -> Word<'_> {
 
 fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+        out.push(low_byte(number) | 0x80);
         number >>= 7;
     }
-    out.push(number as u8);
+    out.push(low_byte(number));
+}
+
+/// The lowest seven bits.
+const fn low_byte(number: u64) -> u8 {
+    number.to_le_bytes()[0] & 0x7f
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -320,7 +325,7 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self) -> &'a str {
-        let len = self.number() as usize;
+        let len = usize::try_from(self.number()).expect("packed from a text in memory");
         let text = &self.bytes[self.at..self.at + len];
         self.at += len;
         std::str::from_utf8(text).expect("packed from a text by this process")
@@ -330,7 +335,7 @@ impl<'a> Reader<'a> {
         match self.number() {
             0 => Word::Null,
             1 => Word::Inline(self.text()),
-            id => Word::Id((id - 2) as u32),
+            id => Word::Id(u32::try_from(id - 2).expect("packed from an id")),
         }
     }
 }

@@ -105,7 +105,7 @@ type Withdrawn<'w> = &'w dyn Fn(&Row<'_>, &TextCache<'_>) -> bool;
 pub fn find(
     days: &Days<'_>,
     waiting: &BTreeMap<Day, Waiting>,
-    noted: Pile,
+    noted: &Pile,
     texts: &mut TextCache<'_>,
     priorities: &dyn Priorities,
     withdrawn: Withdrawn<'_>,
@@ -139,7 +139,7 @@ pub fn find(
     involved.extend(waiting.keys());
     let gathered = search.gather(&involved, &withheld)?;
     let context = Context { texts, priorities };
-    let mut seams = settle_across(&gathered, &noted, context, tally);
+    let mut seams = settle_across(&gathered, noted, context, tally);
     seams.withheld = withheld;
     Ok(seams)
 }

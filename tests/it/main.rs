@@ -1,4 +1,6 @@
 //! Every integration test, in one binary: linking is what takes time.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod formats;
 mod mutations;
