@@ -36,7 +36,9 @@ pub fn list(dir: &Path, path: &str) -> Result<Vec<Found>, FilesError> {
     if full.is_dir() {
         list_below(&full, &mut paths, 0)?;
     } else {
-        let pattern = full.to_string_lossy();
+        // Only the source's own path is a pattern, not the directory it is in.
+        let base = glob::Pattern::escape(&dir.to_string_lossy());
+        let pattern = if Path::new(path).is_absolute() { path.to_owned() } else { format!("{base}/{path}") };
         let matches =
             glob::glob(&pattern).map_err(|source| FilesError::Pattern { pattern: path.to_owned(), source })?;
         for entry in matches {
@@ -95,10 +97,13 @@ pub enum Packing {
 /// # Errors
 /// Where it cannot be opened or read.
 pub fn open(path: &Path) -> io::Result<(Packing, Box<dyn Read + Send>)> {
-    let mut file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::other("it is a directory"));
+    // A pipe would be waited for, and can be read only once.
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() {
+        let what = if meta.is_dir() { "a directory" } else { "a pipe or device" };
+        return Err(io::Error::other(format!("it is {what}, expected a file")));
     }
+    let mut file = File::open(path)?;
     let mut first = Vec::with_capacity(4);
     file.by_ref().take(4).read_to_end(&mut first)?;
     let packing = match first.as_slice() {
@@ -139,6 +144,10 @@ mod tests {
         assert_eq!(names("logs/a.jsonl"), ["logs/a.jsonl"]);
         assert_eq!(names("nothing/*"), [""; 0]);
         assert!(list(dir.path(), "logs/***x").is_err());
+        let odd = dir.path().join("a [b] *c");
+        fs::create_dir_all(&odd).unwrap();
+        fs::write(odd.join("x.jsonl"), "").unwrap();
+        assert_eq!(list(&odd, "*.jsonl").unwrap()[0].name, "x.jsonl");
     }
 
     #[test]

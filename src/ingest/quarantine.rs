@@ -11,7 +11,10 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{formats::Reject, secrets};
+use super::{
+    formats::{Reject, RejectReason},
+    secrets,
+};
 use crate::book::{Book, BookError};
 
 /// Entries kept per log file; of a file that is no log at all, the rest is
@@ -109,12 +112,11 @@ struct Line {
 /// What of an earlier reading of the file still holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Earlier {
-    /// Nothing: the same content was read again from its beginning.
-    Replaced,
     /// The lines up to this one: the reading went on after it.
     UpTo(u64),
-    /// All of it: the file's name now belongs to other content.
-    Kept,
+    /// The file was read from its beginning: all of it, since its name may now
+    /// belong to other content, but for an end that was cut off then.
+    Whole,
 }
 
 /// Writes what is broken in a file, beside what holds of earlier readings.
@@ -125,19 +127,20 @@ pub fn store(book: &Book, source: &str, file: &str, found: BrokenFile, earlier: 
     let path = Path::from(format!("quarantine/source={source}/{:016x}.jsonl", xxh3_64(file.as_bytes())));
     let before = book.get(&path)?;
     let mut all = found;
-    if let (Some(bytes), true) = (&before, earlier != Earlier::Replaced) {
+    if let Some(bytes) = &before {
         let text = String::from_utf8_lossy(bytes);
         for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
             let holds = |broken: &Broken| match earlier {
                 Earlier::UpTo(line) => broken.line <= line,
-                _ => true,
+                Earlier::Whole => broken.reason != RejectReason::CutOff.name(),
             };
             let known = |broken: &Broken| all.entries.get(&broken.line).is_some_and(|at| at.contains(broken));
             if let Some(broken) = line.entry.filter(|broken| holds(broken) && !known(broken)) {
                 all.add(broken);
             }
             for (reason, count) in line.more.into_iter().flatten() {
-                *all.more.entry(reason).or_default() += count;
+                let more = all.more.entry(reason).or_default();
+                *more = if earlier == Earlier::Whole { count.max(*more) } else { *more + count };
             }
         }
     }
@@ -207,7 +210,6 @@ fn masked_words(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::formats::RejectReason;
 
     fn broken(line: u64, raw: &str) -> Broken {
         Broken::new(line, &Reject::new(RejectReason::NotJson, "expected a value at byte 0"), raw.as_bytes())
@@ -242,14 +244,14 @@ mod tests {
             entries.iter().cloned().for_each(|broken| file.add(broken));
             file
         };
-        store(&book, "s", "a.jsonl", of(&[broken(2, "x"), broken(9, "cut")]), Earlier::Replaced).unwrap();
+        store(&book, "s", "a.jsonl", of(&[broken(2, "x"), broken(9, "cut")]), Earlier::Whole).unwrap();
         let first = lines();
         assert_eq!(first.len(), 2);
-        store(&book, "s", "a.jsonl", of(&[broken(9, "cut"), broken(2, "x")]), Earlier::Replaced).unwrap();
+        store(&book, "s", "a.jsonl", of(&[broken(9, "cut"), broken(2, "x")]), Earlier::Whole).unwrap();
         assert_eq!(lines(), first);
         store(&book, "s", "a.jsonl", of(&[broken(12, "y")]), Earlier::UpTo(8)).unwrap();
         assert_eq!(lines().len(), 2);
-        store(&book, "s", "a.jsonl", of(&[broken(2, "z")]), Earlier::Kept).unwrap();
+        store(&book, "s", "a.jsonl", of(&[broken(2, "z")]), Earlier::Whole).unwrap();
         assert_eq!(lines().len(), 3);
     }
 

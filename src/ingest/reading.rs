@@ -25,7 +25,7 @@ use super::{
     pile::Pile,
     quarantine::{Broken, BrokenFile, Earlier},
     rows::{Provenance, Row},
-    state::{FileState, Plan, Stamp},
+    state::{Ending, FileState, Plan, Stamp},
     texts::{TextCache, Texts},
 };
 use crate::{config::Source, record::UsageRecord, tally::SourceTally};
@@ -38,8 +38,6 @@ pub struct Task<'s> {
     pub path: PathBuf,
     pub stamp: Stamp,
     pub plan: Plan,
-    /// What an earlier run noted of a file with this name.
-    pub before: Option<FileState>,
 }
 
 /// What reading a file came to.
@@ -214,18 +212,15 @@ impl Queue<'_> {
 fn open(task: &Task<'_>, file: &mut ReadFile) -> io::Result<Option<Open>> {
     let (packing, mut input) = files::open(&task.path)?;
     let resumable = packing == files::Packing::Plain;
-    let settled = matches!(task.plan, Plan::Settle);
-    let before = task.before.as_ref();
     file.tally.files_read = 1;
-    let resume = match &task.plan {
-        Plan::GoOn(progress, digest) => Some((*progress, (**digest).clone())),
-        _ => None,
+    let (resume, ending) = match &task.plan {
+        Plan::GoOn(progress, digest, ending) => (Some((*progress, (**digest).clone())), *ending),
+        Plan::Read(ending) => (None, *ending),
+        Plan::Unchanged => return Ok(None),
     };
-    file.earlier = Some(match (&resume, before) {
-        (Some((progress, _)), _) => Earlier::UpTo(progress.lines),
-        // The name now belongs to other content, or to the same read once more.
-        (None, Some(before)) if before.stamp != task.stamp && before.resumable => Earlier::Kept,
-        _ => Earlier::Replaced,
+    file.earlier = Some(match &resume {
+        Some((progress, _)) => Earlier::UpTo(progress.lines),
+        None => Earlier::Whole,
     });
     let declared = formats::by_name(&task.source.format);
     let reads_csv = declared.is_none_or(Format::reads_csv);
@@ -247,7 +242,7 @@ fn open(task: &Task<'_>, file: &mut ReadFile) -> io::Result<Option<Open>> {
         file.recognised = Some(detection.to_string());
         formats::by_name(detection.format).ok_or_else(|| io::Error::other("no such format"))?
     };
-    Ok(Some(Open { task: 0, framer, format, settled, resumable, ahead }))
+    Ok(Some(Open { task: 0, framer, format, settled: ending == Ending::Settled, resumable, ahead }))
 }
 
 fn skip_bytes(input: &mut dyn Read, progress: Progress) -> io::Result<()> {

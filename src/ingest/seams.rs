@@ -97,20 +97,30 @@ type Reaching = HashMap<u64, i64>;
 /// Whether a row is about to leave the book.
 type Withdrawn<'w> = &'w dyn Fn(&Row<'_>, &TextCache<'_>) -> bool;
 
-/// Finds and settles what lies across midnight. `noted` are the rows of an
-/// interrupted move; `withdrawn` rows are no longer in the book.
+/// What this run brings to the days.
+#[derive(Debug)]
+pub struct Arrived<'a> {
+    pub waiting: &'a BTreeMap<Day, Waiting>,
+    /// The rows of an interrupted move.
+    pub noted: &'a Pile,
+    /// Every day that will be built.
+    pub to_build: &'a BTreeSet<Day>,
+}
+
+/// Finds and settles what lies across midnight. Rows that are `withdrawn` are no
+/// longer in the book.
 ///
 /// # Errors
 /// Where a day or a spill file cannot be read.
 pub fn find(
     days: &Days<'_>,
-    waiting: &BTreeMap<Day, Waiting>,
-    noted: &Pile,
+    arrived: &Arrived<'_>,
     texts: &mut TextCache<'_>,
     priorities: &dyn Priorities,
     withdrawn: Withdrawn<'_>,
     tally: &mut IngestTally,
 ) -> Result<Seams, IngestError> {
+    let Arrived { waiting, noted, to_build } = *arrived;
     let mut search = Search { days, waiting, texts, withdrawn };
     let mut withheld = HashSet::new();
     let mut involved: BTreeSet<Day> = BTreeSet::new();
@@ -136,7 +146,7 @@ pub fn find(
     if withheld.is_empty() {
         return Ok(Seams::default());
     }
-    involved.extend(waiting.keys());
+    involved.extend(to_build);
     let gathered = search.gather(&involved, &withheld)?;
     let context = Context { texts, priorities };
     let mut seams = settle_across(&gathered, noted, context, tally);

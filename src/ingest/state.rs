@@ -78,20 +78,26 @@ impl Stamp {
 pub enum Plan {
     /// As it was: nothing to read.
     Unchanged,
-    /// As it was, but its last entry waits: now it is taken or refused.
-    Settle,
-    /// It grew: read on from where the last run stopped.
-    GoOn(Progress, Box<Xxh3>),
-    Read,
+    /// Read on from where the last run stopped.
+    GoOn(Progress, Box<Xxh3>, Ending),
+    Read(Ending),
+}
+
+/// What is known of a file's last entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The rest of it may still come.
+    Open,
+    /// The file is as it was in an earlier run: it is taken as it is, or refused.
+    Settled,
 }
 
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Unchanged => "Unchanged",
-            Self::Settle => "Settle",
             Self::GoOn(..) => "GoOn",
-            Self::Read => "Read",
+            Self::Read(_) => "Read",
         })
     }
 }
@@ -101,18 +107,21 @@ impl std::fmt::Debug for Plan {
 /// # Errors
 /// Where its beginning cannot be read.
 pub fn plan(path: &Path, stamp: &Stamp, before: Option<&FileState>) -> io::Result<Plan> {
-    let Some(before) = before else { return Ok(Plan::Read) };
+    let Some(before) = before else { return Ok(Plan::Read(Ending::Open)) };
+    let mut ending = Ending::Open;
     if before.stamp == *stamp {
-        let is_settled = before.pending == 0 || before.incomplete.is_some();
-        return Ok(if is_settled { Plan::Unchanged } else { Plan::Settle });
+        if before.pending == 0 || before.incomplete.is_some() {
+            return Ok(Plan::Unchanged);
+        }
+        ending = Ending::Settled;
     }
     if before.resumable && before.bytes > 0 && stamp.size >= before.bytes {
         let digest = digest_of_beginning(path, before.bytes)?;
         if digest.digest() == before.digest {
-            return Ok(Plan::GoOn(before.progress(), Box::new(digest)));
+            return Ok(Plan::GoOn(before.progress(), Box::new(digest), ending));
         }
     }
-    Ok(Plan::Read)
+    Ok(Plan::Read(ending))
 }
 
 fn digest_of_beginning(path: &Path, bytes: u64) -> io::Result<Xxh3> {

@@ -15,7 +15,7 @@ use super::{
     reading::{self, Reading, Settings, Task, Watch},
     rows::{HTTP_STATUS, Row},
     seams::{self, Days, Seams},
-    state::{self, Plan, SourceState, Stamp},
+    state::{self, Ending, Plan, SourceState, Stamp},
     texts::{TextCache, Texts},
     withdraw::Withdrawal,
 };
@@ -65,9 +65,10 @@ pub(super) fn ingest(
     let mut waiting = Arrivals::gather(arrivals);
     let priorities = |name: &str| priority(sources, name);
     let withdrawn = |row: &Row<'_>, texts: &TextCache<'_>| withdrawal.takes(row, texts);
-    let seams = seams::find(&days, &waiting, &noted, &mut cache, &priorities, &withdrawn, &mut outcome.tally)?;
-    let mut to_build: BTreeSet<Day> = waiting.keys().copied().chain(seams.changed.iter().copied()).collect();
-    to_build.extend(withdrawal.days());
+    let mut to_build: BTreeSet<Day> = waiting.keys().copied().chain(withdrawal.days()).collect();
+    let arrived = seams::Arrived { waiting: &waiting, noted: &noted, to_build: &to_build };
+    let seams = seams::find(&days, &arrived, &mut cache, &priorities, &withdrawn, &mut outcome.tally)?;
+    to_build.extend(&seams.changed);
 
     let builder = Builder {
         table: &table,
@@ -132,13 +133,17 @@ impl Table<'_> {
             for found in self.list(source, outcome) {
                 let before = state.files.get(&found.name).cloned();
                 let stamp_and_plan = Stamp::of(&found.path).and_then(|stamp| {
-                    let plan = if everything { Plan::Read } else { state::plan(&found.path, &stamp, before.as_ref())? };
+                    let plan = if everything {
+                        Plan::Read(Ending::Open)
+                    } else {
+                        state::plan(&found.path, &stamp, before.as_ref())?
+                    };
                     Ok((stamp, plan))
                 });
                 match stamp_and_plan {
                     Ok((_, Plan::Unchanged)) => Self::unchanged(source, &found.name, before, outcome),
                     Ok((stamp, plan)) => {
-                        tasks.push(Task { source, name: found.name, path: found.path, stamp, plan, before });
+                        tasks.push(Task { source, name: found.name, path: found.path, stamp, plan });
                     }
                     Err(error) => {
                         outcome.notes.push(failure(source, Some(&found.name), format!("cannot be read: {error}")));

@@ -15,7 +15,7 @@ use super::{
     reading::{self, Task},
     rows::{Row, Slot},
     seams::Days,
-    state::{Plan, Stamp},
+    state::{Ending, Plan, Stamp},
     table::Table,
     texts::{TextCache, Texts},
 };
@@ -141,7 +141,7 @@ impl Table<'_> {
         for source in self.sources.iter().filter(|source| source.name == again.source) {
             for file in self.list(source, outcome) {
                 let stamp = Stamp::of(&file.path).unwrap_or_default();
-                tasks.push(Task { source, name: file.name, path: file.path, stamp, plan: Plan::Read, before: None });
+                tasks.push(Task { source, name: file.name, path: file.path, stamp, plan: Plan::Read(Ending::Open) });
             }
         }
         let hashes = Mutex::new(HashSet::new());
