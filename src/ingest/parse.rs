@@ -92,6 +92,9 @@ impl<'s> Parser<'s> {
                 let raw = item.raw();
                 self.read(line, Entry::Json(item), raw.as_bytes(), out);
             }
+            if value.items().next().is_none() {
+                out.skip(line, Skip::NotUsage);
+            }
         } else {
             self.read(line, Entry::Json(value), text.as_bytes(), out);
         }
