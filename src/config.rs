@@ -34,7 +34,7 @@ pub use keys::{Holder, Key, Pool};
 pub use mail::{Mail, Mailbox, Security, Smtp, Transport};
 pub use problem::Problem;
 pub use settings::{Book, KeptTable, Privacy, Reconcile, Run, Users};
-pub use source::{IdentityBy, Role, Source};
+pub use source::{FORMATS, IdentityBy, Role, Source};
 
 use document::{Problems, Span};
 use reader::Table;
@@ -83,14 +83,8 @@ impl Config {
     /// # Errors
     /// With every mistake in it.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
-        let mut formats: Vec<&'static str> = crate::ingest::formats::names().collect();
-        for name in [source::CUSTOM, source::AUTO] {
-            if !formats.contains(&name) {
-                formats.push(name);
-            }
-        }
         // Some editors begin a file with a byte order mark.
-        parse_with(text.strip_prefix('\u{feff}').unwrap_or(text), path, &formats)
+        parse_with(text.strip_prefix('\u{feff}').unwrap_or(text), path, FORMATS)
     }
 
     /// A path in the config, as the program can open it.

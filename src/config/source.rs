@@ -80,6 +80,26 @@ impl Default for Source {
 pub(super) const AUTO: &str = "auto";
 pub(super) const CUSTOM: &str = "custom";
 
+/// What a source's `format` can name, in the order of the documentation; the
+/// parsers are in [`crate::ingest::formats`].
+pub const FORMATS: &[&str] = &[
+    "native",
+    "openai",
+    "openai-batch",
+    "anthropic",
+    "litellm",
+    "envoy",
+    "kong",
+    "cloudflare",
+    "openrouter",
+    "otlp",
+    "langfuse",
+    "portkey",
+    "helicone",
+    CUSTOM,
+    AUTO,
+];
+
 /// All sources. `formats` are the names that `format` can have.
 pub(super) fn read_all(tables: Vec<Table<'_>>, timezone: Tz, formats: &[&'static str]) -> Vec<Source> {
     let mut names: Vec<(String, Span)> = Vec::new();

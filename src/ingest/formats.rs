@@ -311,3 +311,12 @@ pub fn by_name(name: &str) -> Option<&'static dyn Format> {
 pub fn names() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().map(|format| format.name())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_config_knows_the_same_formats() {
+        let names: Vec<_> = super::names().chain(["auto"]).collect();
+        assert_eq!(names, crate::config::FORMATS);
+    }
+}
