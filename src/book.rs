@@ -290,17 +290,26 @@ fn private_dir(path: &FsPath) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Removes what the local store stages: `name#1` beside `name`.
-fn remove_staged(dir: &FsPath) -> io::Result<()> {
+/// Removes what a killed run left.
+fn remove_staged(root: &FsPath) -> io::Result<()> {
+    staged(root)?.iter().try_for_each(fs::remove_file)
+}
+
+/// What the local store has staged, or a killed run left: `name#1` beside `name`.
+///
+/// # Errors
+/// Where a directory cannot be listed.
+pub fn staged(dir: &FsPath) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            remove_staged(&entry.path())?;
+            found.append(&mut staged(&entry.path())?);
         } else if is_staged(&entry.file_name().to_string_lossy()) {
-            fs::remove_file(entry.path())?;
+            found.push(entry.path());
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn is_staged(name: &str) -> bool {

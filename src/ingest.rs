@@ -20,6 +20,7 @@ pub mod files;
 pub mod formats;
 pub mod framing;
 mod merge;
+pub mod overlap;
 pub mod parse;
 mod pile;
 mod quarantine;
@@ -28,6 +29,7 @@ mod rows;
 mod seams;
 pub mod secrets;
 mod state;
+pub mod stored;
 mod table;
 mod texts;
 mod withdraw;
@@ -41,6 +43,7 @@ use crate::{
     time::Day,
 };
 
+pub use quarantine::Broken;
 pub use reading::Watch;
 pub use table::Shown;
 
@@ -138,8 +141,30 @@ pub fn run(config: &Config, book: Option<&Book>, options: &Options, watch: &dyn 
             outcome.changed = changed;
         }
     }
+    note_overlaps(config, book, options, &mut outcome)?;
     match outcome.tally.imbalance() {
         Some(what) => Err(IngestError::Unbalanced(what)),
         None => Ok(outcome),
     }
+}
+
+/// How many of the days that changed are looked through, the latest, for
+/// sources that show the same requests.
+const COMPARED_DAYS: usize = 3;
+
+fn note_overlaps(
+    config: &Config,
+    book: Option<&Book>,
+    options: &Options,
+    outcome: &mut Outcome,
+) -> Result<(), IngestError> {
+    let sources = config.sources.iter().filter(|source| source.role == Role::Books).count();
+    let Some(book) = book.filter(|_| sources > 1 && !options.dry_run) else { return Ok(()) };
+    let days: Vec<Day> = outcome.changed.iter().rev().take(COMPARED_DAYS).copied().collect();
+    for overlap in overlap::find(book, &days)? {
+        let message = format!("{overlap}: {}", overlap::CURE);
+        let source = overlap.source;
+        outcome.notes.push(Note { source, file: None, message, is_failure: false });
+    }
+    Ok(())
 }

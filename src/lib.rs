@@ -20,5 +20,10 @@ pub mod pricing;
 pub mod ingest;
 pub mod runs;
 
+// What it carries to begin with, and whether all is well.
+pub mod bundled;
+pub mod demo;
+pub mod doctor;
+
 // The edge.
 pub mod cli;

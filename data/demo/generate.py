@@ -396,7 +396,9 @@ def batch_lines(at, count, key):
 def batch_files():
     at = datetime(2026, 5, 5, 1, 4, tzinfo=timezone.utc)
     while at < NOW - timedelta(days=1):
-        name = f"logs/batches/{at:%Y-%m-%d}_batch_{draw.ulid(at)}_output.jsonl"
+        # From a draw of its own: names stay when something above changes.
+        id = Draw(int(at.timestamp())).ulid(at)
+        name = f"logs/batches/{at:%Y-%m-%d}_batch_{id}_output.jsonl"
         # The first was fetched by hand; from then on a script adds whose it is, and of when.
         lines = list(batch_lines(at, draw.int(28, 44), None if at.month == 5 and at.day == 5 else "batch-processor"))
         if (at.month, at.day) == (5, 19):

@@ -45,3 +45,24 @@ pub fn take(path: &Path, holder: &str) -> io::Result<Taken> {
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
+
+/// Who holds the lock right now, for those who only look.
+///
+/// # Errors
+/// Where the lock file cannot be read.
+pub fn holder(path: &Path) -> io::Result<Option<String>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            Ok(Some(text.trim().to_owned()))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

@@ -151,6 +151,22 @@ pub fn store(book: &Book, source: &str, file: &str, found: BrokenFile, earlier: 
     book.put(&path, text.into())
 }
 
+/// What is in quarantine of a source, with the file of each entry.
+///
+/// # Errors
+/// Where the book cannot be read.
+pub fn read(book: &Book, source: &str) -> Result<Vec<(String, Broken)>, BookError> {
+    let mut found = Vec::new();
+    for path in book.list(&Path::from(format!("quarantine/source={source}")))? {
+        let bytes = book.get(&path)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        found.extend(lines.filter_map(|line| Some((line.file, line.entry?))));
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The shape of an entry without its texts: names, numbers and short words stay,
 /// anything that may be part of a prompt or an answer becomes its length.
 fn excerpt(raw: &[u8]) -> String {

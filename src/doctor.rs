@@ -1,0 +1,206 @@
+//! The doctor: looks at everything a night needs, changes nothing, and says
+//! what to fix. Each finding is one [`Check`].
+//!
+//! It takes no lock and works beside a run. A warning is something that works
+//! and should be looked at; a problem stops a night, or makes it pointless.
+//! Whether the mail server answers is left to the sending of mails.
+
+mod book;
+mod sources;
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Serialize;
+
+use crate::{
+    book::Book,
+    config::{Config, SecretFrom, Transport},
+    ingest::stored,
+    pricing::{self, Finding},
+    time::Instant,
+};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Ok,
+    Warning,
+    Problem,
+}
+
+impl State {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// `config`, `book`, `source gateway`, …
+    pub subject: String,
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do, where there is something to do.
+    pub cure: Option<String>,
+}
+
+impl Check {
+    fn ok(subject: &str, found: impl Into<String>) -> Self {
+        Self { subject: subject.to_owned(), state: State::Ok, found: found.into(), cure: None }
+    }
+
+    fn warning(subject: &str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { state: State::Warning, cure: Some(cure.into()), ..Self::ok(subject, found) }
+    }
+
+    fn problem(subject: &str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { state: State::Problem, ..Self::warning(subject, found, cure) }
+    }
+}
+
+/// Looks at everything that the config file at `path` names.
+pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(errors) => {
+            let cure = "correct it, or write a new one with `spendbook init`; the rest is checked once it can be read";
+            return vec![Check::problem("config", errors.to_string().trim_end(), cure)];
+        }
+    };
+    let mut checks = check_config(&config);
+    checks.extend(check_prices(&config));
+    let stored = Book::open(&config.book_dir());
+    checks.extend(book::check(&config, stored.as_ref()));
+    let stored = stored.ok();
+    let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+    // Why the book cannot be listed has been said.
+    let heard = stored.as_ref().and_then(|book| stored::last_heard(book, &names).ok()).unwrap_or_default();
+    for source in &config.sources {
+        checks.extend(sources::check(&config, source, heard.get(&source.name).copied(), now));
+    }
+    if let Some(book) = &stored {
+        checks.extend(sources::check_overlaps(&config, book));
+    }
+    checks.push(check_mail(&config));
+    checks.push(check_clock(&heard, now));
+    checks
+}
+
+fn check_config(config: &Config) -> Vec<Check> {
+    let counts = [
+        counted(config.sources.len(), "source"),
+        counted(config.teams.len(), "team"),
+        counted(config.keys.len(), "key"),
+    ];
+    let mut checks = vec![Check::ok("config", format!("`{}`: {}", config.path.display(), counts.join(", ")))];
+    if config.sources.is_empty() {
+        checks.push(Check::warning(
+            "config",
+            "there is no `[[source]]`, so there is nothing to read",
+            "name a log: its `name`, `format` and `path`",
+        ));
+    }
+    for team in config.teams.values().filter(|team| team.owners.is_empty()) {
+        checks.push(Check::warning(
+            "config",
+            format!("team `{}` has no `owners`: nobody is told what it spends", team.name),
+            format!("add `owners = [\"…@…\"]` to `[teams.{}]`", team.name),
+        ));
+    }
+    checks
+}
+
+/// Findings that are shown one by one.
+const SHOWN: usize = 5;
+
+fn check_prices(config: &Config) -> Vec<Check> {
+    let subject = "price book";
+    let draft = pricing::read(&config.pricing_dir());
+    let findings = draft.check(None);
+    let mut checks: Vec<Check> = findings.iter().take(SHOWN).map(|finding| of_finding(subject, finding)).collect();
+    if findings.len() > SHOWN {
+        let more = findings[SHOWN..].iter().map(|finding| of_finding(subject, finding).state).max();
+        checks.push(Check {
+            state: more.unwrap_or(State::Warning),
+            cure: Some("correct these first".to_owned()),
+            ..Check::ok(subject, format!("and {} more", findings.len() - SHOWN))
+        });
+    }
+    let Ok(book) = draft.into_book() else { return checks };
+    let mut models: Vec<_> = book.prices().iter().map(|price| (&price.provider, &price.model)).collect();
+    models.sort_unstable();
+    models.dedup();
+    let found = format!("{} for {}", counted(book.prices().len(), "price"), counted(models.len(), "model"));
+    checks.insert(0, Check::ok(subject, format!("`{}`: {found}", config.pricing_dir().display())));
+    for source in &config.sources {
+        let Some(provider) = &source.provider else { continue };
+        if !book.prices().iter().any(|price| price.provider == *provider) {
+            checks.push(Check::warning(
+                subject,
+                format!("no price of `{provider}`, who bills for source `{}`", source.name),
+                format!("add `{provider}.csv` to the price book, or correct the source's `provider`"),
+            ));
+        }
+    }
+    checks
+}
+
+fn of_finding(subject: &str, finding: &Finding) -> Check {
+    let place = finding.line.map_or_else(|| finding.file.clone(), |line| format!("{}:{line}", finding.file));
+    let found = format!("{place}: {}", finding.message);
+    let new = if finding.is_error() { Check::problem } else { Check::warning };
+    new(subject, found, finding.cure.clone())
+}
+
+fn check_mail(config: &Config) -> Check {
+    let subject = "mail";
+    let Transport::Smtp(smtp) = &config.mail.transport else {
+        return Check::ok(subject, "mails stay in the book's outbox as files, none is sent");
+    };
+    let server = format!("`{}`, port {}", smtp.host, smtp.port);
+    let password = smtp.login.as_ref().map(|(_, password)| (password, password.read(&config.dir)));
+    match password {
+        Some((SecretFrom::Env(name), Err(error))) => Check::problem(
+            subject,
+            format!("the password for {server} cannot be read: {error}"),
+            format!("set `{name}` where the night runs: cron and systemd do not know your shell's variables"),
+        ),
+        Some((SecretFrom::File(_), Err(error))) => Check::problem(
+            subject,
+            format!("the password for {server} cannot be read: {error}"),
+            "write it there, readable by the user that runs the night",
+        ),
+        _ => Check::ok(subject, format!("sent by {server}")),
+    }
+}
+
+/// A clock that is a little behind is no reason to wake anybody.
+const TOLERATED_MICROS: i64 = 10 * 60 * 1_000_000;
+
+fn check_clock(heard: &BTreeMap<String, Instant>, now: Instant) -> Check {
+    let subject = "clock";
+    if !now.is_sane() {
+        return Check::problem(subject, format!("it is {now}, expected 2020 to 2100"), "set this machine's clock");
+    }
+    match heard.iter().max_by_key(|(_, at)| **at) {
+        Some((source, &at)) if at > now.plus_micros(TOLERATED_MICROS) => Check::warning(
+            subject,
+            format!("it is {now}, and source `{source}` has a request of {at}"),
+            "set this machine's clock, or the `timezone` of that source",
+        ),
+        _ => Check::ok(subject, now.to_string()),
+    }
+}
+
+/// `1 file`, `3 files`.
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
