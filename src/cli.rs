@@ -1,6 +1,9 @@
 //! The command line: arguments, one call of the library, an exit code.
 
+mod demo;
+mod doctor;
 mod ingest;
+mod init;
 mod listing;
 mod progress;
 
@@ -65,8 +68,14 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what it does: a night on made-up logs, offline
+    Demo(demo::Arguments),
+    /// Write a config, the price book, and ways to run it every night
+    Init(init::Arguments),
     /// Read new log entries into the book
     Ingest(ingest::Arguments),
+    /// Look everything over, and say what to fix
+    Doctor(doctor::Arguments),
 }
 
 /// What a command came to.
@@ -77,6 +86,8 @@ enum Outcome {
     Partly,
     /// Done, but something was set aside.
     SetAside,
+    /// Done, and the answer is no.
+    No,
 }
 
 /// A failure, and its exit code.
@@ -148,6 +159,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Partly) => ExitCode::FAILURE,
         Ok(Outcome::SetAside) => ExitCode::from(if strict { 3 } else { 0 }),
+        Ok(Outcome::No) => ExitCode::from(4),
         Err(failure) if is_closed_pipe(&failure.error) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = format!("error: {:#}\n", failure.error);
@@ -159,7 +171,10 @@ pub fn main() -> ExitCode {
 
 fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> {
     match command {
+        Some(Command::Demo(arguments)) => demo::run(session, &arguments),
+        Some(Command::Init(arguments)) => init::run(session, &arguments),
         Some(Command::Ingest(arguments)) => ingest::run(session, &arguments),
+        Some(Command::Doctor(arguments)) => doctor::run(session, &arguments),
         None => {
             let mut text = <Cli as clap::CommandFactory>::command().render_help().to_string();
             text.push('\n');

@@ -138,7 +138,7 @@ fn check_prices(config: &Config) -> Vec<Check> {
     models.sort_unstable();
     models.dedup();
     let found = format!("{} for {}", counted(book.prices().len(), "price"), counted(models.len(), "model"));
-    checks.insert(0, Check::ok(subject, format!("`{}`: {found}", config.pricing_dir().display())));
+    checks.insert(0, Check::ok(subject, format!("`{}`: {found}", shown(&config.pricing_dir()))));
     for source in &config.sources {
         let Some(provider) = &source.provider else { continue };
         if !book.prices().iter().any(|price| price.provider == *provider) {
@@ -153,7 +153,8 @@ fn check_prices(config: &Config) -> Vec<Check> {
 }
 
 fn of_finding(subject: &str, finding: &Finding) -> Check {
-    let place = finding.line.map_or_else(|| finding.file.clone(), |line| format!("{}:{line}", finding.file));
+    let file = shown(Path::new(&finding.file));
+    let place = finding.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
     let found = format!("{place}: {}", finding.message);
     let new = if finding.is_error() { Check::problem } else { Check::warning };
     new(subject, found, finding.cure.clone())
@@ -197,6 +198,12 @@ fn check_clock(heard: &BTreeMap<String, Instant>, now: Instant) -> Check {
         ),
         _ => Check::ok(subject, now.to_string()),
     }
+}
+
+/// A path as a person would write it.
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    text.strip_prefix("./").unwrap_or(&text).to_owned()
 }
 
 /// `1 file`, `3 files`.

@@ -183,11 +183,15 @@ fn known_format(item: &Item<'_>, formats: &[&'static str]) -> Option<String> {
     None
 }
 
+const NO_URL: &str = "a path or a glob on this machine, since logs are read from files";
+const NO_GROQ_USAGE: &str = "a path or a glob on this machine: Groq has no usage endpoint (it answers 404 \
+                             `unknown_url`), so read the logs of the gateway in front of it";
+
 /// A glob, or a directory.
 fn pattern(item: &Item<'_>) -> Option<String> {
     let text = item.text_of("a path or a glob like \"logs/*.jsonl\"")?;
     if text.contains("://") {
-        item.bad("a path or a glob on this machine, since logs are read from files", None);
+        item.bad(if text.contains("groq.com") { NO_GROQ_USAGE } else { NO_URL }, None);
         return None;
     }
     if let Err(error) = glob::Pattern::new(text) {

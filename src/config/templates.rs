@@ -41,7 +41,7 @@ pub const fn files(template: Template) -> &'static [(&'static str, &'static str)
     }
 }
 
-const CONFIG: &str = "spendbook.toml";
+pub const CONFIG: &str = "spendbook.toml";
 
 /// How to run it every night.
 const SCHEDULES: [(&str, &str); 4] = [

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{Check, counted};
+use super::{Check, counted, shown};
 use crate::{
     book::{
         self, Book, BookError,
@@ -17,7 +17,7 @@ const SUBJECT: &str = "book";
 
 pub(super) fn check(config: &Config, opened: Result<&Book, &BookError>) -> Vec<Check> {
     let root = config.book_dir();
-    let shown = root.display();
+    let shown = shown(&root);
     let mut checks = match opened {
         Ok(book) => check_days(book),
         Err(BookError::Missing(_)) => {
@@ -40,7 +40,7 @@ pub(super) fn check(config: &Config, opened: Result<&Book, &BookError>) -> Vec<C
 }
 
 fn check_days(book: &Book) -> Vec<Check> {
-    let shown = book.root().display();
+    let shown = shown(book.root());
     let days = match stored::days(book) {
         Ok(days) => days,
         Err(error) => {
@@ -84,7 +84,7 @@ fn check_writing(root: &Path) -> Option<Check> {
     let error = tempfile::tempfile_in(there).err()?;
     Some(Check::problem(
         SUBJECT,
-        format!("`{}` cannot be written: {error}", there.display()),
+        format!("`{}` cannot be written: {error}", shown(there)),
         "let the user that runs the night write there, or set another `path` under `[book]`",
     ))
 }

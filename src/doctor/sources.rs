@@ -33,11 +33,11 @@ pub(super) fn check(config: &Config, source: &Source, heard: Option<Instant>, no
         Ok(files) => files,
         Err(error) => return vec![Check::problem(&subject, error.to_string(), "check `path` and its permissions")],
     };
-    let unreadable: Vec<_> =
-        files.iter().filter_map(|file| Some((file, files::open(&file.path).err()?))).collect();
+    let unreadable: Vec<_> = files.iter().filter_map(|file| Some((file, files::open(&file.path).err()?))).collect();
     if let Some((file, error)) = unreadable.first() {
         let found = format!("`{}` cannot be read: {error}", file.name);
-        let found = if unreadable.len() == 1 { found } else { format!("{found}; nor can {} more", unreadable.len() - 1) };
+        let found =
+            if unreadable.len() == 1 { found } else { format!("{found}; nor can {} more", unreadable.len() - 1) };
         return vec![Check::problem(&subject, found, "let the user that runs the night read it")];
     }
     let mut checks = vec![check_content(&subject, source, &files)];
@@ -203,9 +203,9 @@ pub(super) fn check_overlaps(config: &Config, book: &Book) -> Vec<Check> {
     days.drain(..days.len().saturating_sub(COMPARED_DAYS));
     // A day that cannot be read has been told of.
     let overlaps = overlap::find(book, &days).unwrap_or_default();
-    let checks = overlaps.into_iter().map(|overlap| {
-        Check::warning(&format!("source {}", overlap.source), overlap.to_string(), overlap::CURE)
-    });
+    let checks = overlaps
+        .into_iter()
+        .map(|overlap| Check::warning(&format!("source {}", overlap.source), overlap.to_string(), overlap::CURE));
     checks.collect()
 }
 

@@ -1,0 +1,261 @@
+//! `spendbook demo`: unpacks a workspace with made-up logs and runs the night
+//! on it, offline, at the time that it is for the demo.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Failure, Outcome, Session, listing, progress};
+use crate::{
+    book::{Book, layout::DayTable},
+    clock::Clock,
+    config::Config,
+    demo,
+    ingest::{self, Broken, Note, Options, stored},
+    runs::{self, RunRecord},
+    tally::{IngestTally, Reasons, SourceTally},
+    time::Instant,
+};
+
+/// Shows what Spendbook does: a night on two months of made-up logs.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The directory is made, with a config, the price book and logs. One that the demo made before is used
+as it is, so that you can change what is in it and run the demo again; any other is left alone.")]
+pub(super) struct Arguments {
+    /// Where to unpack it
+    #[arg(value_name = "DIR", default_value = "spendbook-demo")]
+    dir: PathBuf,
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let is_new = demo::prepare(&arguments.dir)?;
+    let now = match session.clock {
+        Clock::Pinned(now) => now,
+        Clock::System => demo::now(),
+    };
+    let config = Config::load(&arguments.dir.join(demo::CONFIG))?;
+    let night = Night::run(session, &config, now)?;
+    if !session.global.quiet {
+        let story = Story { dir: &arguments.dir, is_new, now, night: &night };
+        listing::print(&story.text())?;
+    }
+    Ok(if night.notes.iter().any(|note| note.is_failure) {
+        Outcome::Partly
+    } else if night.tally.sources.values().any(|tally| tally.broken > 0) {
+        Outcome::SetAside
+    } else {
+        Outcome::Done
+    })
+}
+
+/// What the stages of the night came to, in their order.
+struct Night {
+    tally: IngestTally,
+    notes: Vec<Note>,
+    /// By source.
+    quarantined: Vec<(String, Broken)>,
+    /// Keys that logs hold themselves: their names, and what the book has.
+    fingerprints: Vec<(String, String)>,
+    requests: u64,
+    days: usize,
+}
+
+impl Night {
+    fn run(session: &Session, config: &Config, now: Instant) -> Result<Self, Failure> {
+        let book = Session::book_for_writing(config, "demo")?;
+        let (mut tally, mut notes) = ingest(session, config, &book, now)?;
+        let pending: u64 = tally.sources.values().map(|tally| tally.pending).sum();
+        if pending > 0 {
+            // What waits at the end of a log is settled once the log has not
+            // changed since: as a second night would find it.
+            let (more, more_notes) = ingest(session, config, &book, now)?;
+            tally.add(&more);
+            notes.extend(more_notes);
+        }
+        let mut quarantined = Vec::new();
+        for source in &config.sources {
+            quarantined.extend(stored::quarantined(&book, &source.name)?);
+        }
+        let (mut requests, mut days) = (0, 0);
+        for day in stored::days(&book)?.into_iter().filter(|day| day.table == DayTable::Usage) {
+            requests += day.rows?;
+            days += 1;
+        }
+        let keys = config.keys.iter();
+        let fingerprints = keys.filter_map(|key| Some((key.name.clone(), key.fingerprint.clone()?))).collect();
+        Ok(Self { tally, notes, quarantined, fingerprints, requests, days })
+    }
+}
+
+fn ingest(session: &Session, config: &Config, book: &Book, now: Instant) -> Result<(IngestTally, Vec<Note>), Failure> {
+    let options = Options { memory: session.global.memory, ..Options::default() };
+    let watch = progress::Reading::new(session.is_interactive());
+    let done = ingest::run(config, Some(book), &options, &watch)?;
+    drop(watch);
+    runs::store(book, &RunRecord::of_ingest(now, now, &done))?;
+    Ok((done.tally, done.notes))
+}
+
+/// What is told of it.
+struct Story<'s> {
+    dir: &'s Path,
+    is_new: bool,
+    now: Instant,
+    night: &'s Night,
+}
+
+impl Story<'_> {
+    fn text(&self) -> String {
+        let mut text = self.beginning();
+        let Night { tally, notes, requests, days, .. } = self.night;
+        if tally.sources.values().all(|it| it.records + it.broken == 0) {
+            text.push_str("\nNothing new: every log is as it was when it was last read, and so is the book.\n");
+        } else {
+            text.push_str("\nThe night has read them. Every entry is accounted for:\n\n");
+            text.push_str(&sources(tally));
+            text.push('\n');
+            text.push_str(&self.troubles());
+            for (name, fingerprint) in &self.night.fingerprints {
+                text.push_str(&format!(
+                    "\nA log holds the key of `{name}` itself. No secret is in the book: there it is `{fingerprint}`.\n"
+                ));
+            }
+        }
+        for note in notes {
+            let file = note.file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
+            text.push_str(&format!("{}:{file} {}\n", note.source, note.message));
+        }
+        let shown = self.dir.join("book").join("usage").join("date=*").join("usage.parquet");
+        text.push_str(&format!(
+            "\nThe book: {} requests on {days} days, a Parquet file for each:\n  {}\n",
+            listing::count(*requests),
+            shown.display()
+        ));
+        text + &self.next()
+    }
+
+    fn beginning(&self) -> String {
+        let dir = self.dir.display();
+        let what = if self.is_new { "Unpacked to" } else { "Found in" };
+        format!(
+            "Two months of a company's LLM logs, all made up. For the demo it is {}.\n\
+             {what} `{dir}`: a config, the price book, and {} log files in four formats.\n",
+            self.now,
+            demo::log_files(),
+        )
+    }
+
+    /// What the logs had in store, and what became of it.
+    fn troubles(&self) -> String {
+        let all = self.night.tally.sources.values();
+        let sum = |count: fn(&SourceTally) -> u64| all.clone().map(count).sum::<u64>();
+        let skipped: Vec<_> = reasons(all.clone().map(|tally| &tally.skipped));
+        let quarantined: Vec<_> = reasons(all.clone().map(|tally| &tally.quarantined));
+        let lines = [
+            (
+                sum(|it| it.duplicate),
+                "duplicate",
+                "the same again: a log copied, an export or a batch fetched twice".to_owned(),
+            ),
+            (
+                sum(|it| it.superseded),
+                "superseded",
+                "an earlier version of a request, such as the chunks of a stream".to_owned(),
+            ),
+            (sum(|it| it.skipped.values().sum()), "skipped", format!("valid, and no usage: {}", skipped.join(", "))),
+            (
+                sum(|it| it.quarantined.values().sum()),
+                "quarantined",
+                format!("not understood: {}", quarantined.join(", ")),
+            ),
+        ];
+        let mut text = String::new();
+        for (count, name, what) in lines.into_iter().filter(|(count, ..)| *count > 0) {
+            text.push_str(&format!("{:>6} {name:<12} {what}\n", listing::count(count)));
+        }
+        if let Some((file, broken)) = self.example() {
+            text.push_str(&format!("{:20}for example {file}, line {}:\n{:20}{}\n", "", broken.line, "", broken.detail));
+        }
+        text
+    }
+
+    /// A broken entry that is worth showing: one whose numbers are wrong.
+    fn example(&self) -> Option<&(String, Broken)> {
+        let all = &self.night.quarantined;
+        all.iter().find(|(_, broken)| broken.reason == "out_of_range").or(all.first())
+    }
+
+    /// Commands to go on with, each to be pasted as it is.
+    fn next(&self) -> String {
+        let program = std::env::args().next().filter(|program| program.contains(['/', '\\']));
+        let program = program.as_deref().unwrap_or("spendbook");
+        let (config, book) = (self.dir.join(demo::CONFIG), self.dir.join("book"));
+        let start = format!("{} --config {} --now {}", quoted(program), quoted(&config.to_string_lossy()), self.now);
+        let query = format!(
+            "SELECT source, key, model, count(*) AS requests, sum(output_tokens) AS output_tokens \
+             FROM '{}/usage/*/*.parquet' GROUP BY ALL ORDER BY requests DESC",
+            book.display()
+        );
+        let next = [
+            ("what is well, and what is not (one source has gone silent)", format!("{start} doctor")),
+            ("the same night once more: nothing is counted twice", format!("{start} ingest")),
+            (
+                "what could not be understood, and why",
+                format!("cat {}/quarantine/*/*", quoted(&book.to_string_lossy())),
+            ),
+            ("the requests, if you have DuckDB", format!("duckdb -c \"{query}\"")),
+            ("a book of your own", format!("{} init my-book", quoted(program))),
+        ];
+        let lines = next.map(|(what, command)| format!("  # {what}\n  {command}\n"));
+        format!("\nTry next:\n{}", lines.concat())
+    }
+}
+
+fn sources(tally: &IngestTally) -> String {
+    let header = ["source", "entries", "kept", "duplicate", "superseded", "skipped", "quarantined"];
+    let row = |name: &str, it: &SourceTally| {
+        let sum = |reasons: &Reasons| reasons.values().sum::<u64>();
+        let counts =
+            [it.records + it.broken, it.kept, it.duplicate, it.superseded, sum(&it.skipped), sum(&it.quarantined)];
+        std::iter::once(name.to_owned()).chain(counts.map(listing::count)).collect::<Vec<_>>()
+    };
+    let mut total = SourceTally::default();
+    tally.sources.values().for_each(|tally| total.add(tally));
+    let rows = tally.sources.iter().map(|(name, tally)| row(name, tally)).chain([row("total", &total)]);
+    listing::table(&header, &rows.collect::<Vec<_>>())
+}
+
+/// `3 not json, 1 bad time`, over all sources, the most frequent first.
+fn reasons<'t>(all: impl Iterator<Item = &'t Reasons>) -> Vec<String> {
+    let mut sum = Reasons::new();
+    for (reason, count) in all.flatten() {
+        *sum.entry(reason.clone()).or_default() += count;
+    }
+    let mut sorted: Vec<_> = sum.into_iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    sorted
+        .into_iter()
+        .map(|(reason, count)| format!("{} {}", listing::count(count), reason.replace('_', " ")))
+        .collect()
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/\\._-+:=@%,".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_pasted() {
+        for (text, expect) in
+            [("target/debug/spendbook", "target/debug/spendbook"), ("my books", "'my books'"), ("it's", "'it'\\''s'")]
+        {
+            assert_eq!(quoted(text), expect);
+        }
+    }
+}
