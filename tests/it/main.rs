@@ -4,4 +4,6 @@
 
 mod formats;
 mod mutations;
+mod replay;
+mod support;
 mod tidy;

@@ -12,62 +12,49 @@ use spendbook::{
     record::UsageRecord,
 };
 
-use crate::formats::fixture_source;
+use crate::{formats::fixture_source, support::Dice};
 
-/// A small generator of numbers that are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).expect("31 bits fit") % limit.max(1)
-    }
-
-    /// The bytes with one thing wrong with them.
-    fn damage(&mut self, bytes: &mut Vec<u8>) {
-        let at = self.below(bytes.len());
-        let end = (at + self.below(40)).min(bytes.len());
-        let words: &[&[u8]] = &[
-            b"-1",
-            b"1e400",
-            b"9223372036854775808",
-            b"0.1",
-            b"null",
-            b"true",
-            b"\"\"",
-            b"\"None\"",
-            b"[]",
-            b"{}",
-            b"{\"a\":",
-            b"[1,{\"b\":\"c\"}]",
-            b"\"\\ud800\"",
-            b"\0",
-            b"\xff",
-            b"\n",
-            b",",
-            b"\"",
-            b"\"gsk_\"",
-            b"\"2286-11-20T17:46:40Z\"",
-        ];
-        match self.below(5) {
-            0 => bytes[at] = u8::try_from(self.below(256)).expect("less than 256"),
-            1 => drop(bytes.drain(at..end)),
-            2 => bytes.truncate(at),
-            3 => {
-                let copy = bytes[at..end].to_vec();
-                let to = self.below(bytes.len());
-                bytes.splice(to..to, copy);
-            }
-            // Another value where one stands.
-            _ => {
-                let start =
-                    bytes[at..].iter().position(|&byte| byte == b':' || byte == b',').map_or(at, |skip| at + skip + 1);
-                let end =
-                    bytes[start..].iter().position(|byte| b",}]\n".contains(byte)).map_or(start, |skip| start + skip);
-                bytes.splice(start..end, words[self.below(words.len())].iter().copied());
-            }
+/// The bytes with one thing wrong with them.
+fn damage(dice: &mut Dice, bytes: &mut Vec<u8>) {
+    let at = dice.below(bytes.len());
+    let end = (at + dice.below(40)).min(bytes.len());
+    let words: &[&[u8]] = &[
+        b"-1",
+        b"1e400",
+        b"9223372036854775808",
+        b"0.1",
+        b"null",
+        b"true",
+        b"\"\"",
+        b"\"None\"",
+        b"[]",
+        b"{}",
+        b"{\"a\":",
+        b"[1,{\"b\":\"c\"}]",
+        b"\"\\ud800\"",
+        b"\0",
+        b"\xff",
+        b"\n",
+        b",",
+        b"\"",
+        b"\"gsk_\"",
+        b"\"2286-11-20T17:46:40Z\"",
+    ];
+    match dice.below(5) {
+        0 => bytes[at] = u8::try_from(dice.below(256)).expect("less than 256"),
+        1 => drop(bytes.drain(at..end)),
+        2 => bytes.truncate(at),
+        3 => {
+            let copy = bytes[at..end].to_vec();
+            let to = dice.below(bytes.len());
+            bytes.splice(to..to, copy);
+        }
+        // Another value where one stands.
+        _ => {
+            let start =
+                bytes[at..].iter().position(|&byte| byte == b':' || byte == b',').map_or(at, |skip| at + skip + 1);
+            let end = bytes[start..].iter().position(|byte| b",}]\n".contains(byte)).map_or(start, |skip| start + skip);
+            bytes.splice(start..end, words[dice.below(words.len())].iter().copied());
         }
     }
 }
@@ -115,7 +102,7 @@ fn damaged_entries_are_accounted_for() {
             for _ in 0..100 {
                 let mut bytes = whole.clone();
                 for _ in 0..=dice.below(4) {
-                    dice.damage(&mut bytes);
+                    damage(&mut dice, &mut bytes);
                     if bytes.is_empty() {
                         break;
                     }

@@ -1,0 +1,306 @@
+//! Reading things again: twice, after growing, copied, rotated, split, shuffled,
+//! packed, half written. The book is the same, and the accounts say why.
+
+use std::fs;
+
+use crate::support::{Dice, TestRun, assert_same_bytes, gzip, log, request};
+
+/// A name and what is in it.
+type File = (&'static str, Vec<u8>);
+
+#[test]
+fn twice_is_once() {
+    let run = TestRun::new();
+    run.write("logs/a.jsonl", log(1_000).concat());
+    run.ingest();
+    let first = run.tables();
+    assert_eq!(run.accounts("gateway"), "kept 979, skipped not_usage 11, quarantined not_json 10");
+    assert!(run.ingest().contains("nothing new: no day changed"));
+    assert_same_bytes(&run.tables(), &first, "read twice");
+    assert_eq!(run.accounts("gateway"), "files_unchanged 1, lines_unchanged 1000");
+    assert_eq!(run.record()["days_changed"], serde_json::json!([]));
+    // Everything that only saves work is gone: everything is read once more.
+    run.remove("book/state");
+    run.ingest();
+    assert_same_bytes(&run.tables(), &first, "without state");
+    assert_eq!(run.accounts("gateway"), "duplicate 979, skipped not_usage 11, quarantined not_json 10");
+}
+
+#[test]
+fn a_file_that_grows_is_read_on() {
+    let lines = log(1_000);
+    let whole = TestRun::new();
+    whole.write("logs/a.jsonl", lines.concat());
+    whole.ingest();
+    let grown = TestRun::new();
+    grown.write("logs/a.jsonl", "");
+    for part in lines.chunks(301) {
+        grown.append("logs/a.jsonl", part.concat());
+        grown.ingest();
+    }
+    assert_same_bytes(&grown.tables(), &whole.tables(), "grown");
+    assert!(grown.accounts("gateway").starts_with("lines_unchanged 903, kept "), "{}", grown.accounts("gateway"));
+}
+
+/// The same requests in other files: first beside those that were read before,
+/// then in their place, then in a book of their own.
+#[test]
+fn the_same_requests_in_other_files_are_the_same_rows() {
+    let lines = log(1_000);
+    let whole = lines.concat().into_bytes();
+    let mut shuffled = lines.clone();
+    Dice(0x5eed).shuffle(&mut shuffled);
+    let (first, second) = lines.split_at(437);
+    let arrangements: [(&str, Vec<File>); 8] = [
+        ("copied", vec![("copy.jsonl", whole.clone())]),
+        ("copied to a name before", vec![("0.jsonl", whole.clone())]),
+        ("split", vec![("1.jsonl", first.concat().into()), ("2.jsonl", second.concat().into())]),
+        ("shuffled", vec![("s.jsonl", shuffled.concat().into())]),
+        ("gzip", vec![("a.jsonl.gz", gzip(&whole))]),
+        (
+            "gzip of two members",
+            vec![("a.gz", [gzip(first.concat().as_bytes()), gzip(second.concat().as_bytes())].concat())],
+        ),
+        ("zstd", vec![("a.jsonl.zst", zstd::encode_all(&whole[..], 1).unwrap())]),
+        ("gzip by another name", vec![("a.txt", gzip(&whole))]),
+    ];
+    let original = TestRun::new();
+    original.write("logs/a.jsonl", &whole);
+    original.ingest();
+    let expected = original.rows("usage");
+    assert_eq!(expected.len(), 979);
+    for (name, files) in arrangements {
+        let beside = TestRun::new();
+        beside.write("logs/a.jsonl", &whole);
+        beside.ingest();
+        let alone = TestRun::new();
+        for (file, bytes) in &files {
+            beside.write(&format!("logs/{file}"), bytes);
+            alone.write(&format!("logs/{file}"), bytes);
+        }
+        beside.ingest();
+        assert_eq!(beside.rows("usage"), expected, "{name}");
+        assert_eq!(
+            beside.accounts("gateway"),
+            "files_unchanged 1, lines_unchanged 1000, duplicate 979, skipped not_usage 11, quarantined not_json 10",
+            "{name}"
+        );
+        beside.remove("logs/a.jsonl");
+        beside.ingest();
+        assert_eq!(beside.rows("usage"), expected, "{name}, and the first file gone");
+        alone.ingest();
+        assert_eq!(alone.rows("usage"), expected, "{name}, alone");
+    }
+}
+
+#[test]
+fn a_rotated_log_is_the_same_log() {
+    let lines = log(600);
+    let run = TestRun::new();
+    run.write("logs/app.log", lines[..300].concat());
+    run.ingest();
+    fs::rename(run.path("logs/app.log"), run.path("logs/app.log.1")).unwrap();
+    run.write("logs/app.log", lines[300..].concat());
+    run.ingest();
+    let (rows, quarantine) = (run.rows("usage"), run.quarantine());
+    assert_eq!(rows.len(), 587);
+    // What was broken in the first is told of it under both its names.
+    assert_eq!(quarantine.len(), 3 + 3 + 3, "{quarantine:?}");
+    // Rotated in place: the name keeps, the content goes.
+    fs::copy(run.path("logs/app.log"), run.path("logs/app.log.2")).unwrap();
+    run.write("logs/app.log", "");
+    run.ingest();
+    assert_eq!(run.rows("usage"), rows);
+}
+
+const DAY: &str = "2026-06-02T";
+
+fn at(time: &str) -> String {
+    format!("{DAY}{time}Z")
+}
+
+#[test]
+fn a_stream_ends_with_its_final_usage() {
+    let run = TestRun::new();
+    let id = "chatcmpl-6b77f788-464c-47b3-ad3d-baf89e67bc6f";
+    let begun =
+        format!("{{\"ts\":\"{}\",\"request_id\":\"{id}\",\"model\":\"llama-3.1-8b-instant\"}}\n", at("08:00:00"));
+    run.write("logs/a.jsonl", begun + &request(id, &at("08:00:02"), 40, 7) + &request(id, &at("08:00:04"), 40, 439));
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "kept 1, superseded 2");
+    let rows = run.rows("usage");
+    assert_eq!(rows.len(), 1);
+    assert!(rows[0].starts_with("ts=2026-06-02T08:00:00Z ts_last=2026-06-02T08:00:04Z"), "{rows:?}");
+    assert!(rows[0].contains("quality=reported input_tokens=40 output_tokens=439"), "{rows:?}");
+    // The next night brings the last chunk once more, and one from before the end.
+    run.write("logs/b.jsonl", request(id, &at("08:00:04"), 40, 439) + &request(id, &at("08:00:03"), 40, 100));
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "files_unchanged 1, lines_unchanged 3, duplicate 1, superseded 1");
+    assert_eq!(run.rows("usage"), rows);
+}
+
+#[test]
+fn an_id_used_again_hours_apart_is_two_requests() {
+    let run = TestRun::new();
+    run.write(
+        "logs/a.jsonl",
+        request("chatcmpl-424", &at("08:00:00"), 10, 1) + &request("chatcmpl-424", &at("13:00:00"), 10, 1),
+    );
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "kept 2");
+    // One between them, on another night, joins neither; two more join all.
+    run.write("logs/b.jsonl", request("chatcmpl-424", &at("08:20:00"), 10, 1));
+    run.ingest();
+    assert_eq!(run.rows("usage").len(), 3);
+    run.write("logs/c.jsonl", request("chatcmpl-424", &at("08:10:00"), 10, 1));
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "files_unchanged 2, lines_unchanged 3, duplicate 1");
+    assert_eq!(run.rows("usage").len(), 2);
+}
+
+#[test]
+fn a_hit_in_the_gateways_cache_keeps_its_tokens() {
+    let run = TestRun::new();
+    let id = "chatcmpl-6b77f788-464c-47b3-ad3d-baf89e67bc6f";
+    let hit = |time: &str| request(id, &at(time), 40, 9).replace("\"http_status\"", "\"cached\":true,\"http_status\"");
+    run.write("logs/a.jsonl", request(id, &at("08:00:00"), 40, 9) + &hit("08:00:01") + &hit("08:00:02"));
+    run.ingest();
+    let rows = run.rows("usage");
+    assert_eq!(run.accounts("gateway"), "kept 3");
+    assert_eq!(rows.iter().filter(|row| row.contains("gateway_cache=true")).count(), 2, "{rows:?}");
+    assert!(rows[1].contains("part=cache 2026-06-02T08:00:01Z") && rows[1].contains("output_tokens=9"), "{rows:?}");
+}
+
+#[test]
+fn the_last_line_of_a_file_that_is_being_written() {
+    let (one, two) = (request("chatcmpl-1", &at("08:00:00"), 1, 1), request("chatcmpl-2", &at("08:00:01"), 2, 2));
+    // Complete JSON without a line end is taken, and is the same once that comes.
+    let run = TestRun::new();
+    run.write("logs/a.jsonl", one.clone() + two.trim_end());
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "kept 2");
+    let rows = run.rows_with_provenance("usage");
+    run.append("logs/a.jsonl", "\n");
+    run.ingest();
+    assert_eq!(run.rows_with_provenance("usage"), rows);
+
+    // Half of it waits, and is taken when the rest is there.
+    let run = TestRun::new();
+    run.write("logs/a.jsonl", one.clone() + &two[..40]);
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "pending 1, kept 1");
+    run.append("logs/a.jsonl", &two[40..]);
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "lines_unchanged 1, kept 1");
+    assert_eq!(run.rows_with_provenance("usage"), rows);
+
+    // Unchanged since, it is set aside; what comes after all is taken still.
+    let run = TestRun::new();
+    run.write("logs/a.jsonl", one + &two[..40]);
+    run.ingest();
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "lines_unchanged 1, quarantined cut_off 1");
+    assert!(run.quarantine()[0].starts_with("logs/a.jsonl:2 cut_off: "), "{:?}", run.quarantine());
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "files_unchanged 1, lines_unchanged 1");
+    run.append("logs/a.jsonl", &two[40..]);
+    run.ingest();
+    assert_eq!(run.rows_with_provenance("usage"), rows);
+    assert_eq!(run.quarantine(), [""; 0]);
+}
+
+/// Of a number at the end of a CSV file nobody knows whether it is whole.
+#[test]
+fn the_last_row_of_a_csv_file_waits() {
+    let run = TestRun::with(&CSV.replace("<path>", "logs/*.csv"));
+    run.write("logs/a.csv", "ts,id,model,in,out\n2026-06-02T08:00:00Z,r1,m,1,2\n2026-06-02T08:00:01Z,r2,m,1,2");
+    run.ingest();
+    assert_eq!(run.accounts("sheet"), "pending 1, kept 1");
+    run.append("logs/a.csv", "34\n2026-06-02T08:00:02Z,r3,m,1,5");
+    run.ingest();
+    assert_eq!(run.accounts("sheet"), "pending 1, kept 1, duplicate 1");
+    run.ingest();
+    assert_eq!(run.accounts("sheet"), "kept 1, duplicate 2");
+    let rows = run.rows("usage");
+    assert!(rows[1].contains("output_tokens=234") && rows[2].contains("output_tokens=5"), "{rows:?}");
+    run.ingest();
+    assert_eq!(run.accounts("sheet"), "files_unchanged 1, lines_unchanged 3");
+}
+
+const CSV: &str = r#"
+[book]
+path = "book"
+[[source]]
+name = "sheet"
+format = "custom"
+path = "<path>"
+provider = "groq"
+[source.fields]
+ts = "ts"
+request_id = "id"
+model = "model"
+prompt_tokens = "in"
+completion_tokens = "out"
+"#;
+
+#[test]
+fn a_truncated_gzip_keeps_what_came_before_the_cut() {
+    for format in ["native", "auto"] {
+        let run = TestRun::with(&crate::support::CONFIG.replace("native", format));
+        let whole = gzip(log(2_000).concat().as_bytes());
+        run.write("logs/a.jsonl.gz", &whole[..whole.len() / 2]);
+        let ran = run.run(&["ingest"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(
+            ran.stdout.contains("failed: gateway: logs/a.jsonl.gz: is cut off: what came before is kept"),
+            "{ran:?}"
+        );
+        let kept = run.rows("usage").len();
+        assert!((100..1_900).contains(&kept), "{kept}");
+        // As long as it is as it was, it is named and not read.
+        let ran = run.run(&["ingest"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stdout.contains("is cut off, as before: it is read again when it changes"), "{ran:?}");
+        run.write("logs/a.jsonl.gz", &whole);
+        run.ingest();
+        assert_eq!(run.rows("usage").len(), 2_000 - 21 - 21);
+        // Cut before the first entry: that is told as well.
+        run.write("logs/b.jsonl.gz", &whole[..20]);
+        let ran = run.run(&["ingest"]);
+        assert_eq!(ran.code, 1, "{format}: {ran:?}");
+        assert!(ran.stdout.contains("logs/b.jsonl.gz: is cut off"), "{format}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let run = TestRun::new();
+    run.write("logs/a.jsonl", log(200).concat());
+    let ran = run.run(&["ingest", "--dry-run"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("the first records, as they would be stored:"), "{ran:?}");
+    assert!(ran.stdout.contains("request_id = chatcmpl-00000000000000000000000000000000"), "{ran:?}");
+    assert!(!run.path("book").exists());
+    run.ingest();
+    let before = crate::support::files_below(&run.path("book"));
+    run.write("logs/b.jsonl", request("chatcmpl-1", &at("08:00:00"), 1, 1) + "broken\n{\"half\":");
+    run.run(&["ingest", "--dry-run"]);
+    run.run(&["ingest", "--dry-run", "--again", "--source", "gateway"]);
+    assert_same_bytes(&crate::support::files_below(&run.path("book")), &before, "dry run");
+}
+
+#[test]
+fn a_check_source_never_reaches_the_books() {
+    let second = "\n[[source]]\nname = \"provider\"\nformat = \"native\"\nrole = \"check\"\npath = \"export/*\"\nprovider = \"groq\"\n";
+    let run = TestRun::with(&(crate::support::CONFIG.to_owned() + second));
+    run.write("logs/a.jsonl", request("chatcmpl-1", &at("08:00:00"), 1, 1));
+    run.write(
+        "export/a.jsonl",
+        request("chatcmpl-1", &at("08:00:00"), 1, 1) + &request("chatcmpl-2", &at("08:00:00"), 1, 1),
+    );
+    run.ingest();
+    assert_eq!((run.rows("usage").len(), run.rows("checks").len()), (1, 2));
+    assert!(run.rows("usage")[0].contains("source=gateway") && run.rows("checks")[0].contains("source=provider"));
+    assert_eq!(run.accounts("provider"), "kept 2");
+    assert_eq!(run.record()["days_changed"], serde_json::json!(["2026-06-02"]));
+}
