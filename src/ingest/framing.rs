@@ -74,6 +74,11 @@ impl Block {
             Cuts::At(cuts) => Box::new(cuts.iter().map(|&cut| (cut, &self.bytes[cut.start..cut.end]))),
         }
     }
+
+    /// Whether it is only the end of a file, without a line end.
+    pub fn is_tail(&self) -> bool {
+        self.entries().all(|(cut, _)| cut.wholeness == Wholeness::Tail)
+    }
 }
 
 fn lines(bytes: &[u8], first: u64) -> impl Iterator<Item = (Cut, &[u8])> {

@@ -17,7 +17,7 @@ use std::{
 use super::{
     IngestError,
     arrivals::Arrivals,
-    detect::detect,
+    detect::{Undetected, detect},
     files,
     formats::{self, Format, Reject, Skip},
     framing::{Block, Framer, Progress, Shape},
@@ -38,6 +38,8 @@ pub struct Task<'s> {
     pub path: PathBuf,
     pub stamp: Stamp,
     pub plan: Plan,
+    /// For `auto`: what an earlier run took a file of this name for.
+    pub recognised: Option<String>,
 }
 
 /// What reading a file came to.
@@ -202,8 +204,12 @@ impl Queue<'_> {
         if let Some(error) = open.framer.failure() {
             let what =
                 if error.kind() == io::ErrorKind::UnexpectedEof { "is cut off".to_owned() } else { error.to_string() };
-            file.failure = Some(format!("{what}: what came before is kept, and it is read again when it changes"));
-            file.state.incomplete = Some(what);
+            // What the system could not read may be there the next time; what is
+            // wrong with the file itself stays until the file is another one.
+            let stays = error.raw_os_error().is_none();
+            let when = if stays { "when it changes" } else { "in the next run" };
+            file.failure = Some(format!("{what}: what came before is kept, and it is read again {when}"));
+            file.state.incomplete = Some(what).filter(|_| stays);
         }
     }
 }
@@ -224,7 +230,7 @@ fn open(task: &Task<'_>, file: &mut ReadFile) -> io::Result<Option<Open>> {
     });
     let declared = formats::by_name(&task.source.format);
     let reads_csv = declared.is_none_or(Format::reads_csv);
-    let mut framer = match resume {
+    let framer = match resume {
         Some((progress, digest)) => {
             file.tally.lines_unchanged = progress.lines;
             skip_bytes(&mut input, progress)?;
@@ -232,17 +238,43 @@ fn open(task: &Task<'_>, file: &mut ReadFile) -> io::Result<Option<Open>> {
         }
         None => Framer::new(input, reads_csv),
     };
-    let mut ahead = None;
-    let format = if let Some(format) = declared {
-        format
-    } else {
-        ahead = framer.next_block();
-        let Some(block) = &ahead else { return Ok(None) };
-        let detection = detect(block, framer.shape()).map_err(io::Error::other)?;
-        file.recognised = Some(detection.to_string());
-        formats::by_name(detection.format).ok_or_else(|| io::Error::other("no such format"))?
+    let mut open = Open {
+        task: 0,
+        framer,
+        format: &formats::native::Native,
+        settled: ending == Ending::Settled,
+        resumable,
+        ahead: None,
     };
-    Ok(Some(Open { task: 0, framer, format, settled: ending == Ending::Settled, resumable, ahead }))
+    if let Some(format) = declared {
+        open.format = format;
+    } else {
+        // What comes after the lines that were read is in their format.
+        let known = task.recognised.as_deref().filter(|_| matches!(task.plan, Plan::GoOn(..)));
+        recognise(&mut open, known, file)?;
+    }
+    Ok(Some(open))
+}
+
+/// Finds out the format of a file; reads ahead for that, where it is not `known`.
+fn recognise(open: &mut Open, known: Option<&str>, file: &mut ReadFile) -> io::Result<()> {
+    let mut name = known.and_then(formats::by_name).map(Format::name);
+    if name.is_none() {
+        open.ahead = open.framer.next_block();
+        // A file that holds nothing whole yet has no format, and needs none.
+        let Some(block) = open.ahead.as_ref() else { return Ok(()) };
+        match detect(block, open.framer.shape()) {
+            Ok(detection) => {
+                file.recognised = Some(detection.to_string());
+                name = Some(detection.format);
+            }
+            Err(Undetected::Empty) if block.is_tail() => return Ok(()),
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+    file.state.format = name.map(str::to_owned);
+    open.format = name.and_then(formats::by_name).ok_or_else(|| io::Error::other("no such format"))?;
+    Ok(())
 }
 
 fn skip_bytes(input: &mut dyn Read, progress: Progress) -> io::Result<()> {

@@ -44,6 +44,9 @@ pub struct FileState {
     pub pending: u64,
     /// Why it could not be read to its end: a truncated gzip.
     pub incomplete: Option<String>,
+    /// For `auto`: what it was taken for.
+    #[serde(default)]
+    pub format: Option<String>,
 }
 
 /// By what a file is known to be unchanged.

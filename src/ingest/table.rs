@@ -143,7 +143,8 @@ impl Table<'_> {
                 match stamp_and_plan {
                     Ok((_, Plan::Unchanged)) => Self::unchanged(source, &found.name, before, outcome),
                     Ok((stamp, plan)) => {
-                        tasks.push(Task { source, name: found.name, path: found.path, stamp, plan });
+                        let recognised = before.and_then(|before| before.format);
+                        tasks.push(Task { source, name: found.name, path: found.path, stamp, plan, recognised });
                     }
                     Err(error) => {
                         outcome.notes.push(failure(source, Some(&found.name), format!("cannot be read: {error}")));

@@ -141,7 +141,14 @@ impl Table<'_> {
         for source in self.sources.iter().filter(|source| source.name == again.source) {
             for file in self.list(source, outcome) {
                 let stamp = Stamp::of(&file.path).unwrap_or_default();
-                tasks.push(Task { source, name: file.name, path: file.path, stamp, plan: Plan::Read(Ending::Open) });
+                tasks.push(Task {
+                    source,
+                    name: file.name,
+                    path: file.path,
+                    stamp,
+                    plan: Plan::Read(Ending::Open),
+                    recognised: None,
+                });
             }
         }
         let hashes = Mutex::new(HashSet::new());

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::{Dice, TestRun, assert_same_bytes, gzip, log, request};
+use crate::support::{CONFIG, Dice, TestRun, assert_same_bytes, gzip, log, request};
 
 /// A name and what is in it.
 type File = (&'static str, Vec<u8>);
@@ -246,7 +246,7 @@ completion_tokens = "out"
 #[test]
 fn a_truncated_gzip_keeps_what_came_before_the_cut() {
     for format in ["native", "auto"] {
-        let run = TestRun::with(&crate::support::CONFIG.replace("native", format));
+        let run = TestRun::with(&CONFIG.replace("native", format));
         let whole = gzip(log(2_000).concat().as_bytes());
         run.write("logs/a.jsonl.gz", &whole[..whole.len() / 2]);
         let ran = run.run(&["ingest"]);
@@ -272,6 +272,26 @@ fn a_truncated_gzip_keeps_what_came_before_the_cut() {
     }
 }
 
+/// What a file is in is found out once, not from whatever was added last.
+#[test]
+fn a_recognised_file_stays_recognised_as_it_grows() {
+    let run = TestRun::with(&CONFIG.replace("native", "auto"));
+    run.write("logs/empty.jsonl", "");
+    run.write("logs/a.jsonl", &log(12)[0][..30]);
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "pending 1");
+    run.write("logs/a.jsonl", log(12)[..9].concat());
+    assert!(run.ingest().contains("logs/a.jsonl: read as `native` (90 % sure)"));
+    assert_eq!(run.accounts("gateway"), "files_unchanged 1, kept 9");
+    // By itself this is recognised as nothing, or as another format.
+    run.append("logs/a.jsonl", "{\"path\":\"/healthz\"}\n{\"resourceSpans\":[]}\n");
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "files_unchanged 1, lines_unchanged 9, skipped not_usage 2");
+    run.append("logs/a.jsonl", log(12)[9..].concat());
+    run.ingest();
+    assert_eq!(run.accounts("gateway"), "files_unchanged 1, lines_unchanged 11, kept 2, skipped not_usage 1");
+}
+
 #[test]
 fn a_dry_run_writes_nothing() {
     let run = TestRun::new();
@@ -292,7 +312,7 @@ fn a_dry_run_writes_nothing() {
 #[test]
 fn a_check_source_never_reaches_the_books() {
     let second = "\n[[source]]\nname = \"provider\"\nformat = \"native\"\nrole = \"check\"\npath = \"export/*\"\nprovider = \"groq\"\n";
-    let run = TestRun::with(&(crate::support::CONFIG.to_owned() + second));
+    let run = TestRun::with(&(CONFIG.to_owned() + second));
     run.write("logs/a.jsonl", request("chatcmpl-1", &at("08:00:00"), 1, 1));
     run.write(
         "export/a.jsonl",
