@@ -112,6 +112,8 @@ struct Line {
 /// What of an earlier reading of the file still holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Earlier {
+    /// Nothing: all of it was read again in another way.
+    Nothing,
     /// The lines up to this one: the reading went on after it.
     UpTo(u64),
     /// The file was read from its beginning: all of it, since its name may now
@@ -127,12 +129,12 @@ pub fn store(book: &Book, source: &str, file: &str, found: BrokenFile, earlier: 
     let path = Path::from(format!("quarantine/source={source}/{:016x}.jsonl", xxh3_64(file.as_bytes())));
     let before = book.get(&path)?;
     let mut all = found;
-    if let Some(bytes) = &before {
+    if let Some(bytes) = before.as_ref().filter(|_| earlier != Earlier::Nothing) {
         let text = String::from_utf8_lossy(bytes);
         for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
             let holds = |broken: &Broken| match earlier {
                 Earlier::UpTo(line) => broken.line <= line,
-                Earlier::Whole => broken.reason != RejectReason::CutOff.name(),
+                Earlier::Nothing | Earlier::Whole => broken.reason != RejectReason::CutOff.name(),
             };
             let known = |broken: &Broken| all.entries.get(&broken.line).is_some_and(|at| at.contains(broken));
             if let Some(broken) = line.entry.filter(|broken| holds(broken) && !known(broken)) {
@@ -145,8 +147,11 @@ pub fn store(book: &Book, source: &str, file: &str, found: BrokenFile, earlier: 
         }
     }
     let text = all.to_json_lines(file);
-    if before.is_none() && text.is_empty() || before.is_some_and(|before| before == text.as_bytes()) {
+    if before.as_ref().is_some_and(|before| before == text.as_bytes()) {
         return Ok(());
+    }
+    if text.is_empty() {
+        return if before.is_some() { book.delete(&path) } else { Ok(()) };
     }
     book.put(&path, text.into())
 }

@@ -11,7 +11,7 @@ use super::{
     day_file::{DayFile, Place, place},
     files,
     pile::Pile,
-    quarantine,
+    quarantine::{self, Earlier},
     reading::{self, Reading, Settings, Task, Watch},
     rows::{HTTP_STATUS, Row},
     seams::{self, Days, Seams},
@@ -46,12 +46,12 @@ pub(super) fn ingest(
     }
     let texts = Texts::default();
     let days = Days::list(book, table.days_of)?;
-    let mut withdrawal = Withdrawal::none();
-    if let Some(again) = options.again.as_ref().filter(|again| sources.iter().any(|source| source.name == again.source))
-    {
-        withdrawal = table.withdraw(again, &days, &texts, outcome)?;
-    }
-    let tasks = table.tasks(&states, withdrawal.is_some(), outcome);
+    let again = options.again.as_ref().filter(|again| sources.iter().any(|source| source.name == again.source));
+    let tasks = table.tasks(&states, again.is_some(), outcome);
+    let withdrawal = match again {
+        Some(again) => table.withdraw(again, &tasks, &days, &texts, outcome)?,
+        None => Withdrawal::none(),
+    };
     let noted = table.noted(&mut TextCache::new(&texts))?;
     if tasks.is_empty() && noted.is_empty() && !withdrawal.is_some() {
         return Ok(Vec::new());
@@ -70,6 +70,9 @@ pub(super) fn ingest(
     let seams = seams::find(&days, &arrived, &mut cache, &priorities, &withdrawn, &mut outcome.tally)?;
     to_build.extend(&seams.changed);
 
+    if withdrawal.is_some() {
+        table.forget(&states)?;
+    }
     let builder = Builder {
         table: &table,
         days: &days,
@@ -134,7 +137,9 @@ impl Table<'_> {
                 let before = state.files.get(&found.name).cloned();
                 let stamp_and_plan = Stamp::of(&found.path).and_then(|stamp| {
                     let plan = if everything {
-                        Plan::Read(Ending::Open)
+                        // An entry that was taken as it stands stays taken.
+                        let is_settled = before.as_ref().is_some_and(|before| before.stamp == stamp);
+                        Plan::Read(if is_settled { Ending::Settled } else { Ending::Open })
                     } else {
                         state::plan(&found.path, &stamp, before.as_ref())?
                     };
@@ -225,6 +230,16 @@ impl Table<'_> {
         self.days_of.moves().join("rows.parquet")
     }
 
+    /// Lets a next run read everything, should this one be cut short between
+    /// taking rows out of a day and putting them into another.
+    fn forget(&self, states: &BTreeMap<&str, SourceState>) -> Result<(), IngestError> {
+        let Some(book) = self.writable() else { return Ok(()) };
+        for (name, state) in states {
+            SourceState { options: state.options.clone(), files: BTreeMap::new() }.save(book, name)?;
+        }
+        Ok(())
+    }
+
     /// Writes what a next run needs to know, last of all.
     fn finish(
         &self,
@@ -240,7 +255,10 @@ impl Table<'_> {
             if !withdrawal.reads_all_of(name) {
                 continue; // Only some of its records were looked at.
             }
-            let Some(earlier) = file.earlier else { continue };
+            let Some(mut earlier) = file.earlier else { continue };
+            if withdrawal.is_some() && file.failure.is_none() {
+                earlier = Earlier::Nothing; // The options that it was refused by may be others now.
+            }
             quarantine::store(book, name, &task.name, file.broken, earlier)?;
             if let Some(state) = states.get_mut(name) {
                 if file.failure.is_none() || file.state.incomplete.is_some() {
@@ -255,7 +273,7 @@ impl Table<'_> {
             book.delete(&self.moves_file())?;
         }
         let read: HashSet<&str> = tasks.iter().map(|task| task.source.name.as_str()).collect();
-        for (name, state) in states.iter().filter(|(name, _)| read.contains(*name)) {
+        for (name, state) in states.iter().filter(|(name, _)| read.contains(*name) || withdrawal.is_some()) {
             state.save(book, name)?;
         }
         Ok(())

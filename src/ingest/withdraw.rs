@@ -2,8 +2,8 @@
 //! come back from every source's files that are still there.
 //!
 //! For when a source's options were wrong: its old entries are read the new
-//! way. A request whose log file is gone cannot come back, so it stays, and is
-//! named.
+//! way. A request whose log file is gone, or cannot be read to its end, could
+//! not come back, so it stays, and is named.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -13,9 +13,8 @@ use std::{
 use super::{
     Again, IngestError, Note, Outcome,
     reading::{self, Task},
-    rows::{Row, Slot},
+    rows::{Row, Slot, word},
     seams::Days,
-    state::{Ending, Plan, Stamp},
     table::Table,
     texts::{TextCache, Texts},
 };
@@ -32,7 +31,10 @@ struct Chosen {
     again: Again,
     /// Identity hashes of the requests that the source had a part in.
     hashes: HashSet<u64>,
-    /// Sources and names of the files that are there.
+    /// Those of rows that leave the book: all their versions come back, also
+    /// ones of days that were not asked for.
+    leaving: HashSet<u64>,
+    /// Sources and names of the files that can be read.
     present: BTreeMap<String, HashSet<String>>,
     days: BTreeSet<Day>,
 }
@@ -59,7 +61,9 @@ impl Withdrawal {
 
     /// Whether a record that is read now is wanted.
     pub(super) fn wants(&self, row: &Row<'_>) -> bool {
-        self.chosen.as_ref().is_none_or(|it| it.hashes.contains(&row.hash) && it.again.covers(row.ts().day()))
+        self.chosen.as_ref().is_none_or(|it| {
+            it.leaving.contains(&row.hash) || it.hashes.contains(&row.hash) && it.again.covers(row.ts().day())
+        })
     }
 
     /// Whether a row in the book leaves it.
@@ -82,25 +86,18 @@ impl Withdrawal {
 }
 
 impl Table<'_> {
-    /// Finds what is to be withdrawn, and names what cannot be.
+    /// Finds what is to be withdrawn, and names what cannot be. `tasks` are all
+    /// files of all sources.
     pub(super) fn withdraw(
         &self,
         again: &Again,
+        tasks: &[Task<'_>],
         days: &Days<'_>,
         texts: &Texts,
         outcome: &mut Outcome,
     ) -> Result<Withdrawal, IngestError> {
-        let mut chosen = Chosen {
-            again: again.clone(),
-            hashes: self.hashes_in_files(again, texts, outcome)?,
-            present: BTreeMap::new(),
-            days: BTreeSet::new(),
-        };
-        for source in self.sources {
-            let files = self.list(source, &mut Outcome::default()).into_iter().map(|file| file.name).collect();
-            chosen.present.insert(source.name.clone(), files);
-        }
         let mut cache = TextCache::new(texts);
+        let mut chosen = self.look_through(again, tasks, texts, &mut cache)?;
         let covered: Vec<Day> = days.present.iter().copied().filter(|&day| again.covers(day)).collect();
         for &day in &covered {
             let is_of_source =
@@ -108,62 +105,53 @@ impl Table<'_> {
             let rows = days.read(day, &mut cache, &|_, _| true, &is_of_source)?;
             chosen.hashes.extend(rows.heads().map(|(_, head)| head.hash));
         }
-        let mut left: BTreeMap<String, u64> = BTreeMap::new();
+        let mut left: BTreeMap<(String, String), u64> = BTreeMap::new();
         for &day in &covered {
             let had_a_part = |row: &Row<'_>, _: &TextCache<'_>| chosen.hashes.contains(&row.hash);
             let rows = days.read(day, &mut cache, &|_, _| true, &had_a_part)?;
-            for (at, _) in rows.heads() {
+            for (at, head) in rows.heads() {
                 let row = rows.row(at);
                 if chosen.takes(&row, &cache) {
                     chosen.days.insert(day);
+                    chosen.leaving.insert(head.hash);
                 } else {
-                    *left.entry(row.text(Slot::File, &cache).unwrap_or_default().to_owned()).or_default() += 1;
+                    let text = |slot| row.text(slot, &cache).unwrap_or_default().to_owned();
+                    *left.entry((text(Slot::Source), text(Slot::File))).or_default() += 1;
                 }
             }
         }
-        outcome.notes.extend(left.into_iter().map(|(file, count)| Note {
-            source: again.source.clone(),
+        outcome.notes.extend(left.into_iter().map(|((source, file), count)| Note {
+            source,
             file: Some(file),
-            message: format!("the file is gone: {count} of its requests stay as they were read"),
+            message: format!("the file is gone or cannot be read: {count} of its requests stay as they were read"),
             is_failure: false,
         }));
         Ok(Withdrawal { chosen: Some(chosen) })
     }
 
-    /// The identities in the source's own files.
-    fn hashes_in_files(
+    /// Reads all files once, to learn which can be read, and the identities in
+    /// the source's own.
+    fn look_through(
         &self,
         again: &Again,
+        tasks: &[Task<'_>],
         texts: &Texts,
-        outcome: &mut Outcome,
-    ) -> Result<HashSet<u64>, IngestError> {
-        let mut tasks = Vec::new();
-        for source in self.sources.iter().filter(|source| source.name == again.source) {
-            for file in self.list(source, outcome) {
-                let stamp = Stamp::of(&file.path).unwrap_or_default();
-                tasks.push(Task {
-                    source,
-                    name: file.name,
-                    path: file.path,
-                    stamp,
-                    plan: Plan::Read(Ending::Open),
-                    recognised: None,
-                });
-            }
-        }
+        cache: &mut TextCache<'_>,
+    ) -> Result<Chosen, IngestError> {
+        let name = word(&again.source, cache);
         let hashes = Mutex::new(HashSet::new());
-        reading::read(
-            &tasks,
-            texts,
-            &self.settings(),
-            &|row| {
-                if again.covers(row.ts().day()) {
-                    hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(row.hash);
-                }
-                false
-            },
-            self.watch,
-        )?;
-        Ok(hashes.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let note = |row: &Row<'_>| {
+            if row.words[Slot::Source as usize] == name && again.covers(row.ts().day()) {
+                hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(row.hash);
+            }
+            false
+        };
+        let files = reading::read(tasks, texts, &self.settings(), &note, self.watch)?.files;
+        let mut present: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+        for (task, _) in tasks.iter().zip(files).filter(|(_, file)| file.failure.is_none()) {
+            present.entry(task.source.name.clone()).or_default().insert(task.name.clone());
+        }
+        let hashes = hashes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Chosen { again: again.clone(), hashes, leaving: HashSet::new(), present, days: BTreeSet::new() })
     }
 }

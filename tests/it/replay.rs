@@ -324,3 +324,105 @@ fn a_check_source_never_reaches_the_books() {
     assert_eq!(run.accounts("provider"), "kept 2");
     assert_eq!(run.record()["days_changed"], serde_json::json!(["2026-06-02"]));
 }
+
+/// Two sources with one request in common; the second's options are wrong.
+fn again_config(options: &str) -> String {
+    format!(
+        "[book]\npath = \"book\"\n[[source]]\nname = \"gateway\"\nformat = \"native\"\npath = \"logs/*\"\nprovider = \"groq\"\n\
+         [[source]]\nname = \"proxy\"\nformat = \"custom\"\npath = \"sheets/*\"\nprovider = \"groq\"\n{options}\n\
+         [source.fields]\nts = \"ts\"\nrequest_id = \"id\"\nmodel = \"model\"\ncompletion_tokens = \"out\"\n"
+    )
+}
+
+/// A book of these options; the sheets without a line end, read until nothing
+/// waits.
+fn again_book(options: &str) -> TestRun {
+    let run = TestRun::with(&again_config(options));
+    run.write(
+        "logs/a.jsonl",
+        request("chatcmpl-0", &at("08:00:00"), 1, 1) + &request("chatcmpl-1", &at("09:00:00"), 1, 1),
+    );
+    run.write(
+        "sheets/a.csv",
+        format!("ts,id,model,out\n{},chatcmpl-1,m,7\n{},chatcmpl-2,m,8", at("09:00:00"), at("01:00:00")),
+    );
+    run.write("sheets/b.csv", format!("ts,id,model,out\n{},chatcmpl-3,m,9\nnever,chatcmpl-4,m,9", at("23:58:00")));
+    run.write("sheets/c.csv", "ts,id,model,out\n2026-06-03T00:03:00Z,chatcmpl-3,m,99");
+    run.ingest();
+    run.ingest();
+    run
+}
+
+#[test]
+fn ingest_again_reads_the_new_way_what_was_read_the_old_way() {
+    let run = again_book("tier = \"flex\"");
+    assert_eq!(run.rows("usage").len(), 4);
+    // Times without a zone would move; these have one, so that only the tier changes.
+    run.write("spendbook.toml", again_config("tier = \"batch\"\npriority = 5"));
+    let asked = run.ingest();
+    assert!(
+        asked.contains("its options have changed since it was read: run `spendbook ingest --again --source proxy`"),
+        "{asked}"
+    );
+    let ran = run.run(&["ingest", "--again", "--source", "proxy"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let fresh = again_book("tier = \"batch\"\npriority = 5");
+    assert_same_bytes(&run.tables(), &fresh.tables(), "again");
+    assert_eq!(run.record()["accounts"]["sources"]["proxy"]["withdrawn"], 3);
+    // It is asked for no more, and doing it again changes nothing.
+    assert!(!run.ingest().contains("its options have changed"));
+    run.run(&["ingest", "--again", "--source", "proxy"]);
+    assert_same_bytes(&run.tables(), &fresh.tables(), "again, and again");
+}
+
+/// What was quarantined for an option that was wrong is not broken any more.
+#[test]
+fn ingest_again_takes_back_what_was_quarantined() {
+    let run = TestRun::with(&CONFIG.replace("provider = \"groq\"", ""));
+    run.write("logs/a.jsonl", request("chatcmpl-0", &at("08:00:00"), 1, 1));
+    run.ingest();
+    assert!(run.quarantine()[0].contains("set `provider` in the source"), "{:?}", run.quarantine());
+    run.write("spendbook.toml", CONFIG);
+    run.run(&["ingest", "--again", "--source", "gateway"]);
+    assert_eq!((run.rows("usage").len(), run.quarantine().len()), (1, 0));
+}
+
+/// What cannot be read again stays as it was, and is named.
+#[test]
+fn ingest_again_leaves_what_cannot_be_read_again() {
+    let run = again_book("");
+    let rows = run.rows_with_provenance("usage");
+    run.remove("sheets/b.csv");
+    run.write("sheets/c.csv", &gzip(b"ts,id,model,out\n2026-06-03T00:03:00Z,chatcmpl-3,m,99\n")[..30]);
+    let ran = run.run(&["ingest", "--again", "--source", "proxy"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(run.rows_with_provenance("usage"), rows);
+    assert!(ran.stdout.contains("failed: proxy: sheets/c.csv: is cut off"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("proxy: sheets/c.csv: the file is gone or cannot be read: 1 of its requests stay"),
+        "{ran:?}"
+    );
+}
+
+/// A request whose versions lie on both sides of the first or the last day.
+#[test]
+fn ingest_again_of_some_days_keeps_requests_whole() {
+    for days in [["--from", "2026-06-02"], ["--to", "2026-06-02"], ["--from", "2026-06-03"], ["--to", "2026-06-03"]] {
+        let run = again_book("");
+        let tables = run.tables();
+        let ran = run.run(&["ingest", "--again", "--source", "proxy", days[0], days[1]]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_same_bytes(&run.tables(), &tables, &days.concat());
+        let ran = run.run(&["ingest"]);
+        assert!(ran.stdout.contains("nothing new"), "{ran:?}");
+    }
+    // With another zone, a request may come back on a day that was not asked for.
+    let run = TestRun::with(&again_config("timezone = \"UTC\""));
+    run.write("logs/a.jsonl", "");
+    run.write("sheets/a.csv", "ts,id,model,out\n2026-06-02 01:00:00,chatcmpl-1,m,7\n");
+    run.ingest();
+    run.write("spendbook.toml", again_config("timezone = \"Asia/Tokyo\""));
+    run.run(&["ingest", "--again", "--source", "proxy", "--from", "2026-06-02"]);
+    let rows = run.rows("usage");
+    assert!(rows.len() == 1 && rows[0].starts_with("ts=2026-06-01T16:00:00Z"), "{rows:?}");
+}
