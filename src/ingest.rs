@@ -27,7 +27,6 @@ mod quarantine;
 mod reading;
 mod rows;
 mod seams;
-pub mod secrets;
 mod state;
 pub mod stored;
 mod table;

@@ -158,7 +158,7 @@ pub(super) fn read_teams(
                 },
             );
         }
-        let shown = format!("[teams.{}]", super::problem::toml_key(&crate::ingest::secrets::redact(name)));
+        let shown = format!("[teams.{}]", super::problem::toml_key(&crate::secrets::redact(name)));
         names.push((name.to_owned(), span));
         let Some(table) = item.table(&shown) else { continue };
         let former_span = table.span_of("formerly").unwrap_or(span);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::problem::Problem;
-use crate::ingest::secrets;
+use crate::secrets;
 
 /// One mistake, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::{
     problem::{Problem, nearest, toml_key},
     reader::{Item, Table},
 };
-use crate::{ingest::secrets, money::Usd, time::Instant};
+use crate::{money::Usd, secrets, time::Instant};
 
 /// One `[[key]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! Texts that came from the file are quoted by [`quoted`] alone, which lets no
 //! credential through.
 
-use crate::ingest::secrets;
+use crate::secrets;
 
 /// One kind of mistake. Its message says what was found and expected; its
 /// [`Problem::advice`] what to do.

@@ -15,8 +15,8 @@ use super::{
     problem::{Problem, nearest, quoted},
 };
 use crate::{
-    ingest::secrets,
     money::{ParseUsdError, Usd},
+    secrets,
     time::{Day, Instant},
 };
 

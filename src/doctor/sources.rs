@@ -159,7 +159,7 @@ impl Outcomes for Entries {
 
     fn reject(&mut self, line: u64, reject: Reject, _raw: &[u8]) {
         *self.broken.entry(reject.reason.name().to_owned()).or_default() += 1;
-        let detail = crate::ingest::secrets::redact(&reject.detail).into_owned();
+        let detail = crate::secrets::redact(&reject.detail).into_owned();
         self.first_broken.get_or_insert((line, detail));
     }
 

@@ -5,13 +5,11 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{
-    formats::{Found, Reject, RejectReason, read::is_nothing},
-    secrets,
-};
+use super::formats::{Found, Reject, RejectReason, read::is_nothing};
 use crate::{
     config::{IdentityBy, Source},
     record::{Status, Text, UsageRecord},
+    secrets,
 };
 
 /// Quantities from here on are absurd for one request.

@@ -81,7 +81,7 @@ fn list_below(dir: &Path, paths: &mut Vec<PathBuf>, depth: usize) -> Result<(), 
 fn name_of(dir: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(dir).unwrap_or(path);
     let name = relative.to_string_lossy().replace('\\', "/");
-    super::secrets::redact(name.strip_prefix("./").unwrap_or(&name)).into_owned()
+    crate::secrets::redact(name.strip_prefix("./").unwrap_or(&name)).into_owned()
 }
 
 /// How a file's bytes are packed.

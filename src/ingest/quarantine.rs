@@ -11,11 +11,11 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{
-    formats::{Reject, RejectReason},
+use super::formats::{Reject, RejectReason};
+use crate::{
+    book::{Book, BookError},
     secrets,
 };
-use crate::book::{Book, BookError};
 
 /// Entries kept per log file; of a file that is no log at all, the rest is
 /// only counted.

@@ -214,7 +214,7 @@ struct At<'m> {
 impl At<'_> {
     fn wrong(&self, found: &str, expected: &str) -> Reject {
         let short: String = found.chars().take(40).collect();
-        let found = crate::ingest::secrets::redact(&short);
+        let found = crate::secrets::redact(&short);
         Reject::new(RejectReason::WrongType, format!("`{}` is `{found}`, expected {expected}", self.name))
     }
 

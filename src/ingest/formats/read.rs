@@ -266,7 +266,7 @@ pub(super) fn wrong_type(name: &str, value: Value<'_>, expected: &str) -> Reject
 fn quoted(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
     let more = if short.len() < text.len() { "…" } else { "" };
-    format!("`{}{more}`", crate::ingest::secrets::redact(&short))
+    format!("`{}{more}`", crate::secrets::redact(&short))
 }
 
 #[cfg(test)]
