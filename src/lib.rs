@@ -17,6 +17,10 @@ pub mod book;
 pub mod config;
 pub mod pricing;
 
+// Whose it is, by whose calendar, and against what budget.
+pub mod periods;
+pub mod teams;
+
 // The stages.
 pub mod ingest;
 pub mod runs;
