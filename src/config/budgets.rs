@@ -62,6 +62,8 @@ pub struct Budget {
     pub valid_from: Option<Day>,
     /// Whether what is left of a period is added to the next one.
     pub rollover: bool,
+    /// The most that is added; without one a whole period's amount.
+    pub rollover_cap: Option<Usd>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -241,6 +243,7 @@ fn budgets(table: &mut Table<'_>, above: Above<'_>) -> Vec<Budget> {
             thresholds: above.thresholds.to_vec(),
             valid_from: None,
             rollover: false,
+            rollover_cap: None,
         };
         budgets.push((budget, item.span));
     }
@@ -266,8 +269,16 @@ fn read_budget(mut table: Table<'_>, above: Above<'_>) -> Option<Budget> {
     let thresholds = table.get("thresholds").map_or_else(|| above.thresholds.to_vec(), |item| thresholds(&item));
     let valid_from = table.get("valid_from").and_then(|item| item.day());
     let rollover = table.get("rollover").and_then(|item| item.flag()).unwrap_or_default();
+    let cap = table.get("rollover_cap_usd");
+    let rollover_cap = cap.as_ref().and_then(Item::amount);
+    if let Some(cap) = cap.filter(|_| !rollover) {
+        cap.add(Problem::Conflict {
+            found: "`rollover_cap_usd` is there without `rollover`".to_owned(),
+            expected: "`rollover = true` beside it".to_owned(),
+        });
+    }
     table.finish();
     let period = period.and_then(|item| item.one_of(&Period::ALL));
     let amount = amount.and_then(|item| item.amount());
-    Some(Budget { period: period?, amount: amount?, timezone, thresholds, valid_from, rollover })
+    Some(Budget { period: period?, amount: amount?, timezone, thresholds, valid_from, rollover, rollover_cap })
 }

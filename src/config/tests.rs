@@ -88,6 +88,7 @@ fn the_example_of_the_design_means_what_it_says() {
         thresholds: vec![50, 80, 95, 100],
         valid_from: None,
         rollover: false,
+        rollover_cap: None,
     };
     let chatbot = Team {
         name: "chatbot".to_owned(),
@@ -173,6 +174,7 @@ fn what_a_level_does_not_say_comes_from_the_one_above() {
         amount_usd = "0.50"
         valid_from = 2026-12-01
         rollover = true
+        rollover_cap_usd = "0.25"
         [[teams.b.budget]]
         period = "week"
         amount_usd = "1"
@@ -190,6 +192,7 @@ fn what_a_level_does_not_say_comes_from_the_one_above() {
     assert_eq!(budgets("b"), ["week Asia/Tokyo [10] true", "week UTC [1000] false"]);
     assert_eq!(config.teams["b"].budgets[0].valid_from, Day::parse("2026-12-01"));
     assert!(config.teams["b"].budgets[0].rollover);
+    assert_eq!(config.teams["b"].budgets[0].rollover_cap, Usd::parse("0.25").ok());
     assert_eq!(config.sources[0].timezone, chrono_tz::Tz::Europe__Berlin);
     assert_eq!(config.sources[0].provider.as_deref(), Some("groq"));
     assert_eq!(config.sources[0].silent_after_micros, 90 * 60 * 1_000_000);

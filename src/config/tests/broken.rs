@@ -677,3 +677,18 @@ name = "x
        = correct it first: what the tables say is checked once they can be told apart
     "#);
 }
+
+#[test]
+fn a_cap_on_nothing() {
+    let text = r#"
+[[teams.a.budget]]
+period = "month"
+amount_usd = "10"
+rollover_cap_usd = "5"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:4:20: `rollover_cap_usd` is there without `rollover`, expected `rollover = true` beside it (config-conflict)
+     4 | rollover_cap_usd = "5"
+       |                    ^^^
+    "#);
+}
