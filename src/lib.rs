@@ -18,6 +18,7 @@ pub mod config;
 pub mod pricing;
 
 // Whose it is, by whose calendar, and against what budget.
+pub mod budgets;
 pub mod periods;
 pub mod teams;
 

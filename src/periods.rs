@@ -104,13 +104,11 @@ impl Calendar {
 
     /// The period before one: of the same kind, or of as many days.
     pub fn before(self, span: &PeriodSpan) -> PeriodSpan {
-        match span.kind {
-            Some(kind) => self.period_with(span.first.previous(), kind),
-            None => {
-                let days = span.end.days() - span.first.days();
-                self.days_between(Day::from_days(span.first.days() - days), span.first)
-            }
+        if let Some(kind) = span.kind {
+            return self.period_with(span.first.previous(), kind);
         }
+        let days = span.end.days() - span.first.days();
+        self.days_between(Day::from_days(span.first.days() - days), span.first)
     }
 
     fn first_day(self, date: NaiveDate, kind: Period) -> NaiveDate {
