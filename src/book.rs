@@ -167,6 +167,23 @@ impl Book {
         Ok(Upload { parts: upload, path: path.clone(), part: Vec::new(), is_done: false })
     }
 
+    /// Copies a file from another book.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written.
+    pub fn copy_from(&self, other: &Self, path: &Path) -> Result<(), BookError> {
+        match other.read(path)? {
+            None => Ok(()),
+            Some(Stored::Bytes(bytes)) => self.put(path, bytes),
+            Some(Stored::File(mut file)) => {
+                let mut upload = self.upload(path)?;
+                io::copy(&mut file, &mut upload)
+                    .map_err(|source| BookError::Directory { path: self.root.join(path.as_ref()), source })?;
+                upload.finish()
+            }
+        }
+    }
+
     /// Removes a file; none is as good.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ mod doctor;
 mod ingest;
 mod init;
 mod listing;
+mod price;
+mod pricing;
 mod progress;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
@@ -15,7 +17,8 @@ use crate::{
     book::{Book, BookError},
     clock::Clock,
     config::{self, Config, ConfigErrors},
-    time::Instant,
+    pricing::Refused,
+    time::{Day, Instant},
 };
 
 /// Keeps the books for LLM inference: gateway logs become Parquet, every
@@ -74,6 +77,11 @@ enum Command {
     Init(init::Arguments),
     /// Read new log entries into the book
     Ingest(ingest::Arguments),
+    /// Attribute and price what is in the book
+    Price(price::Arguments),
+    /// Check, look up and compare prices
+    #[command(subcommand)]
+    Pricing(pricing::Command),
     /// Look everything over, and say what to fix
     Doctor(doctor::Arguments),
 }
@@ -101,7 +109,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
         let locked = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BookError::Locked { .. })));
-        let config = error.chain().any(<dyn std::error::Error + 'static>::is::<ConfigErrors>);
+        let config = error.chain().any(|cause| cause.is::<ConfigErrors>() || cause.is::<Refused>());
         let code = if locked {
             EX_TEMPFAIL
         } else if config {
@@ -174,6 +182,8 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Demo(arguments)) => demo::run(session, &arguments),
         Some(Command::Init(arguments)) => init::run(session, &arguments),
         Some(Command::Ingest(arguments)) => ingest::run(session, &arguments),
+        Some(Command::Price(arguments)) => price::run(session, &arguments),
+        Some(Command::Pricing(command)) => pricing::run(session, &command),
         Some(Command::Doctor(arguments)) => doctor::run(session, &arguments),
         None => {
             let mut text = <Cli as clap::CommandFactory>::command().render_help().to_string();
@@ -209,9 +219,13 @@ fn start_logging(global: &Global) {
 
 fn instant(text: &str) -> Result<Instant, String> {
     Instant::parse(text, chrono_tz::Tz::UTC)
-        .or_else(|| crate::time::Day::parse(text).map(crate::time::Day::start))
+        .or_else(|| Day::parse(text).map(Day::start))
         .filter(|instant| instant.is_sane())
         .ok_or_else(|| "expected RFC 3339, such as `2026-06-01T02:00:00Z`, or a date".to_owned())
+}
+
+fn day(text: &str) -> Result<Day, String> {
+    Day::parse(text).ok_or_else(|| "expected a date, such as `2026-06-01`".to_owned())
 }
 
 fn size(text: &str) -> Result<usize, String> {

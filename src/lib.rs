@@ -23,6 +23,7 @@ pub mod periods;
 pub mod teams;
 
 // The stages.
+pub mod charges;
 pub mod ingest;
 pub mod runs;
 

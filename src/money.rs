@@ -72,6 +72,28 @@ impl Usd {
         Self::from_pico(quotient + i128::from(up))
     }
 
+    /// For people: `$1,234.57`, rounded half to even at the cent. Below ten
+    /// cents, to two digits that are not zero: `$0.0021`.
+    pub fn shown(self) -> String {
+        let pico = self.0.unsigned_abs();
+        let mut unit = Self::ONE.unsigned_abs() / 100;
+        let mut places = 2;
+        while pico != 0 && pico < unit * 10 && unit > 1 {
+            unit /= 10;
+            places += 1;
+        }
+        let (quotient, remainder) = (pico / unit, pico % unit);
+        let up = remainder * 2 > unit || (remainder * 2 == unit && quotient % 2 == 1);
+        let (rounded, per_dollar) = (quotient + u128::from(up), Self::ONE.unsigned_abs() / unit);
+        let digits = (rounded / per_dollar).to_string();
+        let groups: Vec<&str> =
+            digits.as_bytes().rchunks(3).rev().filter_map(|it| std::str::from_utf8(it).ok()).collect();
+        let sign = if self.0 < 0 && rounded > 0 { "-" } else { "" };
+        let fraction = format!("{:0places$}", rounded % per_dollar);
+        let fraction = if places > 2 { fraction.trim_end_matches('0') } else { &fraction };
+        format!("{sign}${}.{fraction:0<2}", groups.join(","))
+    }
+
     /// Reads a plain decimal, exactly: at most 12 digits after the point.
     ///
     /// # Errors
@@ -253,5 +275,29 @@ mod tests {
         let most = Usd::from_pico(10_i128.pow(38) - 1).unwrap();
         assert_eq!(most.checked_add(Usd::from_pico(1).unwrap()), None);
         assert_eq!(most.checked_sub(most), Some(Usd::ZERO));
+    }
+
+    #[test]
+    fn people_are_shown_cents_and_never_a_zero_that_is_none() {
+        for (amount, expect) in [
+            ("0", "$0.00"),
+            ("12.345", "$12.34"),
+            ("12.355", "$12.36"),
+            ("12.355000000001", "$12.36"),
+            ("-12.345000000001", "-$12.35"),
+            ("1234567.8", "$1,234,567.80"),
+            ("999.999", "$1,000.00"),
+            ("0.1", "$0.10"),
+            ("0.10449", "$0.10"),
+            ("0.099", "$0.099"),
+            ("0.0999", "$0.10"),
+            ("0.05", "$0.05"),
+            ("0.00215", "$0.0022"),
+            ("-0.00225", "-$0.0022"),
+            ("0.000000000001", "$0.000000000001"),
+            ("0.000000059", "$0.000000059"),
+        ] {
+            assert_eq!(Usd::parse(amount).unwrap().shown(), expect, "{amount}");
+        }
     }
 }

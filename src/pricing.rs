@@ -32,7 +32,7 @@ pub use check::LastPricing;
 pub use choose::{Ask, Cause, Choice, Chosen, PriceBook, Stretch};
 pub use consider::{Considered, Verdict};
 pub use digest::Digest;
-pub use finding::{Code, Finding, Severity};
+pub use finding::{Code, Finding, Refused, Severity};
 pub use label::{Basis, Label, MeterSet};
 pub use read::{Draft, read};
 
@@ -64,9 +64,12 @@ impl Rate {
         self.price.for_quantity(quantity.max(self.min_quantity), self.per)
     }
 
-    /// `0.59 per 1M`.
+    /// `0.59 per 1M`, and the least that is billed.
     pub fn text(self, meter: Meter) -> String {
-        format!("{} per {}", cell::price_text(self.price), cell::amount_text(self.per, meter.info().unit))
+        let amount = |quantity| cell::amount_text(quantity, meter.info().unit);
+        let least =
+            if self.min_quantity > 0 { format!(", at least {}", amount(self.min_quantity)) } else { String::new() };
+        format!("{} per {}{least}", cell::price_text(self.price), amount(self.per))
     }
 }
 

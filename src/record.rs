@@ -5,9 +5,13 @@
 //! Token columns are disjoint buckets: each token is in exactly one of them.
 //! A quantity that nobody reported is `None`, never `0`.
 
+mod derived;
+
 use std::borrow::Cow;
 
 use crate::time::Instant;
+
+pub use derived::{AMOUNTS, CHARGES, PRICED, PROVENANCE, ROLLUP, ROLLUP_KEYS};
 
 /// Text that borrows from the log line where it can.
 pub type Text<'a> = Cow<'a, str>;

@@ -7,6 +7,11 @@ use crate::time::Day;
 /// The version of tables and files that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Key of a day file's metadata: a digest of what is in it.
+pub const DIGEST_KEY: &str = "spendbook.digest";
+/// Key of a day file's metadata: the version of its columns.
+pub const SCHEMA_KEY: &str = "spendbook.schema";
+
 pub const VERSION_FILE: &str = "version.json";
 pub const LOCK_FILE: &str = "lock";
 
@@ -20,6 +25,10 @@ pub enum DayTable {
     Usage,
     /// The same for sources of `role = "check"`: never priced, only compared.
     Checks,
+    /// The same rows as `usage`, attributed and priced.
+    Charges,
+    /// Totals of every quarter of an hour.
+    Rollup,
 }
 
 impl DayTable {
@@ -27,6 +36,8 @@ impl DayTable {
         match self {
             Self::Usage => "usage",
             Self::Checks => "checks",
+            Self::Charges => "charges",
+            Self::Rollup => "rollup",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, listing, progress};
+use super::{Failure, Outcome, Session, day, listing, progress};
 use crate::{
     book::{Book, BookError},
     ingest::{self, Again, Note, Options},
@@ -35,10 +35,6 @@ pub(super) struct Arguments {
     /// With --again: the last day to rebuild
     #[arg(long, value_name = "DAY", requires = "again", value_parser = day)]
     to: Option<Day>,
-}
-
-fn day(text: &str) -> Result<Day, String> {
-    Day::parse(text).ok_or_else(|| "expected a date, such as `2026-06-01`".to_owned())
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {

@@ -13,6 +13,15 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 
 /// A table of text: the first column to the left, the others, numbers, to the right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    aligned(header, rows, CellAlignment::Right)
+}
+
+/// A table of words: every column to the left.
+pub(super) fn words(header: &[&str], rows: &[Vec<String>]) -> String {
+    aligned(header, rows, CellAlignment::Left)
+}
+
+fn aligned(header: &[&str], rows: &[Vec<String>], alignment: CellAlignment) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     if io::stdout().is_terminal() {
@@ -22,7 +31,7 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         table.add_row(row);
     }
     for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+        column.set_cell_alignment(alignment);
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::ingest::Watch;
+use crate::{charges, ingest::Watch, time::Day};
 
 /// Shows how much has been read.
 #[derive(Debug)]
@@ -30,6 +30,37 @@ impl Watch for Reading {
 }
 
 impl Drop for Reading {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Shows which day is priced, and how many requests were.
+#[derive(Debug)]
+pub(super) struct Pricing {
+    bar: ProgressBar,
+}
+
+impl Pricing {
+    pub(super) fn new(is_interactive: bool) -> Self {
+        let bar = if is_interactive { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{spinner} {human_pos} requests priced, {per_sec}  {wide_msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self { bar }
+    }
+}
+
+impl charges::Watch for Pricing {
+    fn rows(&self, count: u64) {
+        self.bar.inc(count);
+    }
+
+    fn day(&self, day: Day) {
+        self.bar.set_message(day.to_string());
+    }
+}
+
+impl Drop for Pricing {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -40,21 +40,19 @@ use super::{
     texts::TextCache,
 };
 use crate::{
-    book::{Stored, schema::arrow_schema},
+    book::{
+        Stored,
+        layout::{DIGEST_KEY, SCHEMA_KEY, SCHEMA_VERSION},
+        schema::arrow_schema,
+    },
     money::Usd,
-    record::{Column, ColumnType, Meter, Operation, Quality, Status, USAGE},
+    record::{Column, ColumnType, Meter, Operation, PROVENANCE, Quality, Status, USAGE},
 };
 
 /// Rows in a row group; a reader skips whole groups by time and by bloom filter.
 pub const ROW_GROUP: usize = 1 << 17;
 
-const DIGEST_KEY: &str = "spendbook.digest";
 const REACH_KEY: &str = "spendbook.ts_last";
-const SCHEMA_KEY: &str = "spendbook.schema";
-
-/// Columns that say where a row was read: they may differ between two books of
-/// the same requests, and are left out of the digest.
-const PROVENANCE: [&str; 2] = ["source_file", "source_line"];
 
 /// Which column holds what, so that writing and reading cannot disagree.
 #[derive(Debug, Clone, Copy)]
@@ -304,9 +302,7 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
         self.flush()?;
         let digest = format!("{:032x}", self.writer.inner().digest.digest128());
         let reach = if self.reach == i64::MIN { String::new() } else { self.reach.to_string() };
-        for (key, value) in
-            [(SCHEMA_KEY, crate::book::layout::SCHEMA_VERSION.to_string()), (DIGEST_KEY, digest), (REACH_KEY, reach)]
-        {
+        for (key, value) in [(SCHEMA_KEY, SCHEMA_VERSION.to_string()), (DIGEST_KEY, digest), (REACH_KEY, reach)] {
             self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
         let mut digesting = self.writer.into_inner()?;

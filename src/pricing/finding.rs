@@ -111,6 +111,15 @@ impl fmt::Display for Finding {
     }
 }
 
+/// The errors of a price book: nothing is priced until they are cured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the price book has {} error{}, nothing was priced, the charges made before stay:{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, lines(.0))]
+pub struct Refused(pub Vec<Finding>);
+
+fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("\n  {finding}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,179 @@
+//! Day files of the book, opened to read, and how `charges` and `rollup` are
+//! written: the same rows give the same bytes.
+
+use std::{io::Cursor, sync::Arc};
+
+use bytes::{Buf, Bytes};
+use parquet::{
+    arrow::add_encoded_arrow_schema_to_metadata,
+    basic::{Compression, Encoding, ZstdLevel},
+    column::writer::ColumnCloseResult,
+    errors::ParquetError,
+    file::{
+        metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
+        properties::{EnabledStatistics, WriterProperties},
+        reader::{ChunkReader, Length},
+        writer::SerializedRowGroupWriter,
+    },
+    schema::types::ColumnPath,
+};
+use polars::{io::mmap::MmapBytesReader, prelude::*};
+
+use super::ChargesError;
+use crate::{
+    book::{
+        Book, Stored,
+        layout::{DIGEST_KEY, DayTable},
+        schema::arrow_schema,
+    },
+    record::{self, ColumnType},
+    time::Day,
+};
+
+/// Rows in a row group of `rollup`. Those of `charges` are those of `usage`.
+pub(super) const ROW_GROUP: usize = 1 << 17;
+
+/// A day's file, with what its end says about it.
+#[derive(Debug)]
+pub(super) struct DayFile {
+    pub path: String,
+    stored: Stored,
+    metadata: ParquetMetaData,
+}
+
+impl DayFile {
+    pub(super) fn open(book: &Book, table: DayTable, day: Day) -> Result<Option<Self>, ChargesError> {
+        let path = table.file(day);
+        let Some(stored) = book.read(&path)? else { return Ok(None) };
+        let path = path.to_string();
+        match ParquetMetaDataReader::new().parse_and_finish(&stored) {
+            Ok(metadata) => Ok(Some(Self { path, stored, metadata })),
+            Err(source) => Err(ChargesError::Parquet { path, source }),
+        }
+    }
+
+    /// What the file's metadata has under a key.
+    pub(super) fn value(&self, key: &str) -> Option<&str> {
+        let pairs = self.metadata.file_metadata().key_value_metadata()?;
+        pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+    }
+
+    pub(super) fn digest(&self) -> &str {
+        self.value(DIGEST_KEY).unwrap_or_default()
+    }
+
+    pub(super) fn groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.row_groups()
+    }
+
+    /// Columns of the rows `[start, start + length)`, by polars.
+    pub(super) fn frame(&self, columns: &[&str], start: usize, length: usize) -> Result<DataFrame, ChargesError> {
+        let damaged = |source| ChargesError::Engine { path: self.path.clone(), source };
+        let reader: Box<dyn MmapBytesReader> = match &self.stored {
+            Stored::File(file) => Box::new(file.try_clone().map_err(|error| damaged(error.into()))?),
+            Stored::Bytes(bytes) => Box::new(Cursor::new(bytes.clone())),
+        };
+        ParquetReader::new(reader)
+            .with_slice(Some((start, length)))
+            .with_columns(Some(columns.iter().map(|&name| name.to_owned()).collect()))
+            .read_parallel(ParallelStrategy::RowGroups)
+            .set_rechunk(true)
+            .finish()
+            .map_err(damaged)
+    }
+
+    /// The bytes of a row group, to be copied as they are.
+    pub(super) fn encoded(&self, group: usize) -> Result<EncodedGroup, ChargesError> {
+        let metadata = Arc::new(self.groups()[group].clone());
+        let ranges = || metadata.columns().iter().map(parquet::file::metadata::ColumnChunkMetaData::byte_range);
+        let start = ranges().map(|(start, _)| start).min().unwrap_or_default();
+        let end = ranges().map(|(start, length)| start + length).max().unwrap_or_default();
+        let length = usize::try_from(end - start).unwrap_or(usize::MAX);
+        let bytes = self.stored.get_bytes(start, length);
+        let bytes = bytes.map_err(|source| ChargesError::Parquet { path: self.path.clone(), source })?;
+        Ok(EncodedGroup { metadata, bytes, start })
+    }
+}
+
+pub(super) fn rows(group: &RowGroupMetaData) -> usize {
+    usize::try_from(group.num_rows()).unwrap_or_default()
+}
+
+/// A row group as it stands in a file.
+#[derive(Debug)]
+pub(super) struct EncodedGroup {
+    metadata: Arc<RowGroupMetaData>,
+    bytes: Bytes,
+    /// Where in the file the bytes begin.
+    start: u64,
+}
+
+impl EncodedGroup {
+    /// Copies a column into another file without reading its values.
+    pub(super) fn copy<W: std::io::Write + Send>(
+        &self,
+        column: usize,
+        to: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<(), ParquetError> {
+        let metadata = self.metadata.column(column).clone();
+        let close = ColumnCloseResult {
+            bytes_written: u64::try_from(metadata.compressed_size()).unwrap_or_default(),
+            rows_written: u64::try_from(self.metadata.num_rows()).unwrap_or_default(),
+            metadata,
+            bloom_filter: None,
+            column_index: None,
+            offset_index: None,
+        };
+        to.append_column(self, close)
+    }
+}
+
+impl Length for EncodedGroup {
+    fn len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl ChunkReader for EncodedGroup {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        let at = at.filter(|&at| at <= self.bytes.len());
+        let at = at.ok_or_else(|| ParquetError::EOF("a column outside of its row group".to_owned()))?;
+        Ok(self.bytes.slice(at..).reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let mut rest = self.get_read(start)?.into_inner();
+        if rest.len() < length {
+            return Err(ParquetError::EOF("a column outside of its row group".to_owned()));
+        }
+        Ok(rest.split_to(length))
+    }
+}
+
+/// How a derived table is written.
+pub(super) fn properties(columns: &[record::Column]) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_created_by("spendbook".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true);
+    for column in columns {
+        let path = ColumnPath::from(column.name);
+        builder = match column.kind {
+            ColumnType::Timestamp | ColumnType::Int64 => builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            // A column of few amounts, often all 0, is small as a dictionary;
+            // one of many is told apart early, before one is built in vain.
+            ColumnType::Decimal => builder.set_column_dictionary_page_size_limit(path, 1 << 16),
+            _ => builder,
+        };
+    }
+    let mut properties = builder.build();
+    add_encoded_arrow_schema_to_metadata(&arrow_schema(columns), &mut properties);
+    properties
+}

@@ -1,0 +1,275 @@
+//! One slice of a day: which prices and which owner apply to each of its rows.
+//!
+//! Prices and owners are chosen in Rust, once for what is the same and for each
+//! stretch of time; polars joins them by equality and then keeps the stretch
+//! that the instant lies in. An as-of join is not used: it trusts an order that
+//! it does not check. Every row comes out once and in its place, or the slice
+//! is refused.
+
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::HashTable;
+use polars::prelude::*;
+use xxhash_rust::xxh3::Xxh3Builder;
+
+use super::{
+    ChargesError,
+    attribute::{Attribution, Claim, Owner},
+};
+use crate::{
+    pricing::{Ask, PriceBook, Stretch},
+    time::{Day, Instant},
+};
+
+/// Provider, model and tier as they stand in `usage`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub(super) struct OwnAsk(pub String, pub String, pub Option<String>);
+
+impl OwnAsk {
+    pub(super) fn ask(&self) -> Ask<'_> {
+        Ask { provider: &self.0, model: &self.1, tier: self.2.as_deref() }
+    }
+}
+
+/// Key and reported team as they stand in `usage`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub(super) struct OwnClaim(pub Option<String>, pub Option<String>);
+
+impl OwnClaim {
+    pub(super) fn claim(&self) -> Claim<'_> {
+        Claim { key: self.0.as_deref(), team_reported: self.1.as_deref() }
+    }
+}
+
+/// The rows of a slice, with a number for what is priced alike and for what is
+/// attributed alike.
+#[derive(Debug)]
+pub(super) struct Numbered {
+    pub asks: Vec<OwnAsk>,
+    pub claims: Vec<OwnClaim>,
+    /// Of each row, its place in `asks` and in `claims`.
+    ask: Vec<u32>,
+    claim: Vec<u32>,
+}
+
+impl Numbered {
+    pub(super) fn of(frame: &DataFrame) -> PolarsResult<Self> {
+        let text = |name: &str| frame.column(name)?.str();
+        let (provider, model, tier) = (text("provider")?, text("model")?, text("tier")?);
+        let mut asks = Numbering::default();
+        let triples = provider.iter().zip(model.iter()).zip(tier.iter());
+        let ask = triples
+            .map(|((provider, model), tier)| {
+                asks.number((provider.unwrap_or_default(), model.unwrap_or_default(), tier))
+            })
+            .collect();
+        let mut claims = Numbering::default();
+        let claim = text("key")?.iter().zip(text("team_reported")?.iter()).map(|pair| claims.number(pair)).collect();
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Self {
+            asks: asks.values.iter().map(|&(p, m, tier)| OwnAsk(p.to_owned(), m.to_owned(), own(tier))).collect(),
+            claims: claims.values.iter().map(|&(key, team)| OwnClaim(own(key), own(team))).collect(),
+            ask,
+            claim,
+        })
+    }
+}
+
+/// Gives equal values the same number, in the order in which they first come.
+struct Numbering<K> {
+    table: HashTable<u32>,
+    values: Vec<K>,
+    hasher: Xxh3Builder,
+    last: u32,
+}
+
+impl<K> Default for Numbering<K> {
+    fn default() -> Self {
+        Self { table: HashTable::new(), values: Vec::new(), hasher: Xxh3Builder::new(), last: 0 }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Numbering<K> {
+    fn number(&mut self, value: K) -> u32 {
+        if self.values.get(self.last as usize) == Some(&value) {
+            return self.last;
+        }
+        let Self { table, values, hasher, .. } = self;
+        let entry = table.entry(
+            hasher.hash_one(value),
+            |&at| values[at as usize] == value,
+            |&at| hasher.hash_one(values[at as usize]),
+        );
+        let next = u32::try_from(values.len()).expect("a slice has fewer rows than a u32 counts");
+        self.last = *entry.or_insert(next).get();
+        if self.last == next {
+            values.push(value);
+        }
+        self.last
+    }
+}
+
+/// A stretch of one ask, or an owner of one claim.
+#[derive(Debug)]
+pub(super) struct Applying<T> {
+    /// Its place in `asks` or `claims`.
+    pub of: u32,
+    pub it: T,
+}
+
+/// What of the prices and of the config applies to the rows of a slice.
+#[derive(Debug)]
+pub(super) struct Applied<'n> {
+    pub stretches: Vec<Applying<Stretch<'n>>>,
+    pub owners: Vec<Applying<Owner>>,
+    /// Of each row, its place in `stretches` and in `owners`.
+    pub stretch: Vec<u32>,
+    pub owner: Vec<u32>,
+}
+
+/// What decides prices and owners.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'r> {
+    pub prices: &'r PriceBook,
+    pub attribution: &'r Attribution<'r>,
+    pub known_on: Instant,
+}
+
+impl<'n> Applied<'n> {
+    /// `at` is the instant of each row.
+    pub(super) fn new(
+        numbered: &'n Numbered,
+        at: &Int64Chunked,
+        rules: Rules<'n>,
+        day: Day,
+    ) -> Result<Self, ChargesError> {
+        let mut stretches = Vec::new();
+        let mut spans = Spans::default();
+        for (of, ask) in (0..).zip(&numbered.asks) {
+            for stretch in rules.prices.stretches(ask.ask(), day.start(), day.end(), rules.known_on) {
+                spans.push(of, stretch.from, stretch.until);
+                stretches.push(Applying { of, it: stretch });
+            }
+        }
+        let join = |what, numbers: &[u32], spans| {
+            join(numbers, at, spans).map_err(|detail| ChargesError::Join { day, what, detail })
+        };
+        let stretch = join("prices", &numbered.ask, spans)?;
+        let mut owners = Vec::new();
+        let mut spans = Spans::default();
+        for (of, claim) in (0..).zip(&numbered.claims) {
+            for tenure in rules.attribution.tenures(claim.claim(), day.start(), day.end()) {
+                spans.push(of, tenure.from, tenure.until);
+                owners.push(Applying { of, it: tenure.owner });
+            }
+        }
+        let owner = join("owners", &numbered.claim, spans)?;
+        Ok(Self { stretches, owners, stretch, owner })
+    }
+}
+
+/// What is joined: for each number, the stretches of time in which something
+/// else applies.
+#[derive(Debug, Default)]
+struct Spans {
+    number: Vec<u32>,
+    from: Vec<i64>,
+    until: Vec<i64>,
+}
+
+impl Spans {
+    fn push(&mut self, number: u32, from: Instant, until: Instant) {
+        self.number.push(number);
+        self.from.push(from.micros());
+        self.until.push(until.micros());
+    }
+}
+
+/// For each row, which of the spans of its number its instant lies in.
+fn join(numbers: &[u32], at: &Int64Chunked, spans: Spans) -> Result<Vec<u32>, String> {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let height = numbers.len();
+    let places = (0..count(spans.number.len())).collect();
+    let column = |name: &str, values: Vec<u32>| UInt32Chunked::from_vec(name.into(), values).into_column();
+    let instants = |name: &str, values: Vec<i64>| Int64Chunked::from_vec(name.into(), values).into_column();
+    let joined = || -> PolarsResult<DataFrame> {
+        let rows = DataFrame::new_infer_height(vec![
+            column("row", (0..count(height)).collect()),
+            column("number", numbers.to_vec()),
+            at.clone().with_name("at".into()).into_column(),
+        ])?;
+        let spans = DataFrame::new_infer_height(vec![
+            column("number", spans.number),
+            instants("from", spans.from),
+            instants("until", spans.until),
+            column("place", places),
+        ])?;
+        let how = JoinArgs { maintain_order: MaintainOrderJoin::Left, ..JoinArgs::new(JoinType::Left) };
+        let lies_in = col("from").lt_eq(col("at")).and(col("at").lt(col("until")));
+        rows.lazy()
+            .join(spans.lazy(), [col("number")], [col("number")], how)
+            .filter(lies_in)
+            .select([col("row"), col("place")])
+            .collect()
+    };
+    let joined = joined().map_err(|error| error.to_string())?;
+    if joined.height() != height {
+        return Err(format!("{} of {height} rows came out", joined.height()));
+    }
+    let values = |name: &str| -> PolarsResult<Vec<u32>> { Ok(joined.column(name)?.u32()?.iter().flatten().collect()) };
+    let rows = values("row").map_err(|error| error.to_string())?;
+    if !rows.iter().copied().eq(0..count(height)) {
+        return Err("rows came out in another order".to_owned());
+    }
+    let places = values("place").map_err(|error| error.to_string())?;
+    if places.len() != height {
+        return Err(format!("{} of {height} rows found something", places.len()));
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instants(at: &[i64]) -> Int64Chunked {
+        Int64Chunked::from_slice("ts".into(), at)
+    }
+
+    fn spans(of: &[(u32, i64, i64)]) -> Spans {
+        let mut spans = Spans::default();
+        for &(number, from, until) in of {
+            spans.push(number, Instant::from_micros(from), Instant::from_micros(until));
+        }
+        spans
+    }
+
+    #[test]
+    fn a_row_finds_the_span_that_its_instant_lies_in() {
+        let of = [(1, 0, 10), (1, 10, 20), (0, 0, 20)];
+        let found = join(&[1, 0, 1, 1], &instants(&[9, 10, 10, 19]), spans(&of));
+        assert_eq!(found.unwrap(), [0, 2, 1, 1]);
+        assert_eq!(join(&[], &instants(&[]), spans(&of)).unwrap(), [0_u32; 0]);
+    }
+
+    #[test]
+    fn a_row_that_finds_nothing_or_two_things_stops_the_slice() {
+        for (of, expect) in [
+            (&[(0, 0, 10)][..], "1 of 2 rows came out"),
+            (&[(0, 0, 20), (0, 5, 20)], "3 of 2 rows came out"),
+            (&[(1, 0, 20)], "0 of 2 rows came out"),
+            // One row twice and another not at all: the right number of rows.
+            (&[(0, 0, 10), (0, 0, 10)], "rows came out in another order"),
+        ] {
+            assert_eq!(join(&[0, 0], &instants(&[3, 12]), spans(of)).unwrap_err(), expect);
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_has_the_same_number() {
+        let mut numbering = Numbering::default();
+        let numbers: Vec<u32> = ["a", "b", "a", "a", "", "b"].into_iter().map(|it| numbering.number(it)).collect();
+        assert_eq!(numbers, [0, 1, 0, 0, 2, 1]);
+        assert_eq!(numbering.values, ["a", "b", ""]);
+    }
+}

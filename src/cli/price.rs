@@ -1,0 +1,194 @@
+//! `spendbook price`: what is in the book, attributed and priced.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{Failure, Outcome, Session, day, instant, listing, progress};
+use crate::{
+    book::{Book, layout::VERSION_FILE},
+    charges::{self, Books, Cause, Change, Options},
+    pricing::{self, Refused},
+    runs::{self, RunRecord},
+    time::{Day, Instant},
+};
+
+/// Prices every day whose usage, prices or owners changed. Running it twice
+/// changes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spendbook price                                   price what is new or changed
+  spendbook price --dry-run                         show how amounts would move
+  spendbook price --from 2026-06-01 --to 2026-06-30 only these days
+  spendbook price --as-known-on 2026-07-01 --output july
+                                                    a book in `july`, with what was known then")]
+pub(super) struct Arguments {
+    /// The first day to price
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    from: Option<Day>,
+    /// The last day to price
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    to: Option<Day>,
+    /// Show what would change; write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Leave out prices learnt after this instant
+    #[arg(long, value_name = "INSTANT", requires = "output", value_parser = instant)]
+    as_known_on: Option<Instant>,
+    /// Make a book of its own in this directory, with the same usage; the live one is only read
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let config = session.config()?;
+    let started = session.clock.now();
+    let draft = pricing::read(&config.pricing_dir());
+    let rows: Vec<_> = draft.digests().collect();
+    let prices = draft.into_book().map_err(Refused)?;
+    let options = Options {
+        from: arguments.from,
+        to: arguments.to,
+        dry_run: arguments.dry_run,
+        memory: session.global.memory,
+        ..Options::known_on(arguments.as_known_on.unwrap_or(started))
+    };
+    let watch = progress::Pricing::new(session.is_interactive());
+    let price = |books| charges::run(&config, &prices, books, &options, &watch);
+    let done = match &arguments.output {
+        Some(dir) => {
+            let live = Book::open(&config.book_dir())?;
+            let own = beside(&live, dir)?;
+            charges::copy_usage(&live, &own, &options)?;
+            let done = price(Books { usage: &own, charges: &own })?;
+            runs::store(&own, &RunRecord::of_price(started, session.clock.now(), options.known_on, &done))?;
+            done
+        }
+        None if arguments.dry_run => {
+            let live = Book::open(&config.book_dir())?;
+            price(Books { usage: &live, charges: &live })?
+        }
+        None => {
+            let live = Session::book_for_writing(&config, "price")?;
+            let done = price(Books { usage: &live, charges: &live })?;
+            charges::note_pricing(&live, options.known_on, rows)?;
+            runs::store(&live, &RunRecord::of_price(started, session.clock.now(), options.known_on, &done))?;
+            done
+        }
+    };
+    drop(watch);
+    if !session.global.quiet {
+        listing::print(&report(&done, arguments.dry_run))?;
+    }
+    Ok(if !done.failed.is_empty() {
+        Outcome::Partly
+    } else if done.totals.unpriced > 0 || done.totals.unattributed > 0 {
+        Outcome::SetAside
+    } else {
+        Outcome::Done
+    })
+}
+
+/// A book to write beside the live one: a new directory, or one made like this
+/// before.
+fn beside(live: &Book, dir: &Path) -> anyhow::Result<Book> {
+    let shown = dir.display();
+    fs::create_dir_all(dir).with_context(|| format!("`{shown}` cannot be made"))?;
+    let canonical = |path: &Path| path.canonicalize().with_context(|| format!("`{}` cannot be read", path.display()));
+    let (own, live) = (canonical(dir)?, canonical(live.root())?);
+    if own.starts_with(&live) || live.starts_with(&own) {
+        bail!("`{shown}` is the live book, or in it, or around it: name another directory for `--output`");
+    }
+    let is_empty = fs::read_dir(&own).with_context(|| format!("`{shown}` cannot be read"))?.next().is_none();
+    if !is_empty && !own.join(VERSION_FILE).is_file() {
+        bail!("`{shown}` is neither empty nor a book: name a new directory for `--output`");
+    }
+    Ok(Book::open_for_writing(dir, "`spendbook price --output`")?)
+}
+
+/// How many changes are told; all of them are in the record of the run.
+const SHOWN_CHANGES: usize = 20;
+
+/// What was done, for a person.
+fn report(done: &charges::Outcome, dry_run: bool) -> String {
+    let mut text = days(done, dry_run);
+    if done.totals.requests > 0 {
+        text.push_str(&totals(done));
+    }
+    text.push_str(&changes(&done.changes));
+    for error in done.failed.values() {
+        text.push_str(&format!("failed: {error}\n"));
+    }
+    if dry_run {
+        text.push_str("dry run: nothing was written\n");
+    }
+    text
+}
+
+fn days(done: &charges::Outcome, dry_run: bool) -> String {
+    let mut by_cause: BTreeMap<Cause, usize> = BTreeMap::new();
+    for cause in done.priced.values().flatten() {
+        *by_cause.entry(*cause).or_default() += 1;
+    }
+    let causes: Vec<_> = by_cause.iter().map(|(cause, count)| format!("{count} {}", cause.text())).collect();
+    let verb = if dry_run { "would be priced" } else { "priced" };
+    let unchanged = format!("{} up to date", listing::count(done.unchanged));
+    let mut days = done.priced.keys();
+    match (days.next(), days.next_back()) {
+        (None, _) => format!("nothing to price: {unchanged}\n"),
+        (Some(day), None) => format!("1 day {verb}, {day} ({}); {unchanged}\n", causes.join(", ")),
+        (Some(first), Some(last)) => {
+            format!("{} days {verb}, {first} to {last} ({}); {unchanged}\n", done.priced.len(), causes.join(", "))
+        }
+    }
+}
+
+fn totals(done: &charges::Outcome) -> String {
+    let totals = &done.totals;
+    let header = ["", "requests", "cost"];
+    let mut rows = vec![vec!["all".to_owned(), listing::count(totals.requests), totals.cost().shown()]];
+    for (name, count, cost) in [
+        ("estimated", totals.estimated, totals.estimated_cost().shown()),
+        ("unpriced", totals.unpriced, "not known".to_owned()),
+        ("free", totals.free, String::new()),
+        ("unattributed", totals.unattributed, String::new()),
+    ] {
+        if count > 0 {
+            rows.push(vec![name.to_owned(), listing::count(count), cost]);
+        }
+    }
+    listing::table(&header, &rows)
+}
+
+/// How days moved that had been priced before.
+fn changes(changes: &[Change]) -> String {
+    let mut text = String::new();
+    for change in changes.iter().take(SHOWN_CHANGES) {
+        let Change { day, team, model, before, after } = change;
+        let team = team.as_ref().map_or_else(|| "nobody's".to_owned(), |team| format!("`{team}`"));
+        text.push_str(&format!("moved: {day} {team} `{model}`: {} -> {}", before.cost.shown(), after.cost.shown()));
+        if before.requests != after.requests {
+            let (before, after) = (listing::count(before.requests), listing::count(after.requests));
+            text.push_str(&format!(", {before} -> {after} requests"));
+        }
+        if before.unpriced != after.unpriced {
+            let (before, after) = (listing::count(before.unpriced), listing::count(after.unpriced));
+            text.push_str(&format!(", {before} -> {after} of them unpriced"));
+        }
+        text.push('\n');
+        for (lead, ids) in [("no longer", &before.price_ids), ("now", &after.price_ids)] {
+            text.extend(ids.iter().map(|id| format!("  {lead} by {id}\n")));
+        }
+    }
+    if changes.len() > SHOWN_CHANGES {
+        let more = changes.len() - SHOWN_CHANGES;
+        text.push_str(&format!("and {more} more that moved: they are in the record of the run, in `runs/`\n"));
+    }
+    text
+}
