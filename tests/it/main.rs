@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod charges;
 mod demo;
 mod formats;
 mod mutations;
+mod priced;
 mod replay;
 mod support;
 mod tidy;
