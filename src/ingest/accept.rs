@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::formats::{Found, Reject, RejectReason, read::is_nothing};
+use super::formats::{Found, Reject, RejectReason, is_nothing, provider};
 use crate::{
     config::{IdentityBy, Source},
     record::{Status, Text, UsageRecord},
@@ -43,14 +43,15 @@ pub fn accept<'a>(found: Found<'a>, source: &Source, place: Place<'_>) -> Result
             format!("a quantity is `{quantity}`, expected less than 2^53"),
         ));
     }
-    record.provider = provider(record.provider, source)?;
+    record.ts_last = record.ts;
+    record.provider = who_bills(record.provider, source)?;
     if record.model.is_empty() {
         record.model = Cow::Borrowed("unknown");
     }
     if record.model_requested.as_ref() == Some(&record.model) {
         record.model_requested = None;
     }
-    record.tier = record.tier.map(tier).or_else(|| source.tier.clone().map(Cow::Owned));
+    record.tier = record.tier.and_then(tier).or_else(|| source.tier.clone().map(Cow::Owned).and_then(tier));
     if record.gateway_cache && record.status == Status::Error {
         record.gateway_cache = false;
     }
@@ -60,39 +61,26 @@ pub fn accept<'a>(found: Found<'a>, source: &Source, place: Place<'_>) -> Result
 }
 
 /// Who bills, in lower case, under the one name per provider.
-fn provider<'a>(reported: Text<'a>, source: &Source) -> Result<Text<'a>, Reject> {
-    let name = if reported.is_empty() {
-        let name = source.provider.clone().ok_or_else(|| {
-            Reject::new(
-                RejectReason::MissingField,
-                "the record does not say who bills for it: set `provider` in the source, for example `provider = \"groq\"`",
-            )
-        })?;
-        return Ok(Cow::Owned(name));
-    } else if reported.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b' ') {
-        Cow::Owned(reported.trim().to_ascii_lowercase().replace(' ', "-"))
-    } else {
-        reported
-    };
-    Ok(match name.as_ref() {
-        "azure_openai" | "azure-openai" | "az.ai.openai" | "azure.ai.openai" => Cow::Borrowed("azure"),
-        "aws.bedrock" | "aws_bedrock" | "aws-bedrock" | "amazon-bedrock" => Cow::Borrowed("bedrock"),
-        "together" | "together_ai" | "together-ai" => Cow::Borrowed("together"),
-        "gcp.vertex_ai" | "vertex_ai" | "google-vertex-ai" | "vertexai" => Cow::Borrowed("vertex"),
-        "gcp.gemini" | "gcp.gen_ai" | "google-ai-studio" | "google" => Cow::Borrowed("gemini"),
-        "x_ai" | "x-ai" | "grok" => Cow::Borrowed("xai"),
-        "fireworks_ai" | "fireworks-ai" => Cow::Borrowed("fireworks"),
-        "mistral_ai" | "mistralai" | "mistral-ai" => Cow::Borrowed("mistral"),
-        _ => name,
+fn who_bills<'a>(reported: Text<'a>, source: &Source) -> Result<Text<'a>, Reject> {
+    if !reported.is_empty() {
+        return Ok(provider::canonical(reported));
+    }
+    source.provider.clone().map(Cow::Owned).ok_or_else(|| {
+        Reject::new(
+            RejectReason::MissingField,
+            "the record does not say who bills for it: set `provider` in the source, for example `provider = \"groq\"`",
+        )
     })
 }
 
-/// The tier in lower case; the names for the ordinary one are one.
-fn tier(name: Text<'_>) -> Text<'_> {
+/// The tier in lower case; the names for the ordinary one are one. `auto` asks
+/// for a tier, and says nothing of the one that was served.
+fn tier(name: Text<'_>) -> Option<Text<'_>> {
     match name.as_ref() {
-        "on_demand" | "default" | "standard" => Cow::Borrowed("on_demand"),
+        "on_demand" | "default" | "standard" => Some(Cow::Borrowed("on_demand")),
+        "" | "auto" => None,
         _ if name.bytes().any(|byte| byte.is_ascii_uppercase()) => tier(Cow::Owned(name.to_ascii_lowercase())),
-        _ => name,
+        _ => Some(name),
     }
 }
 
@@ -213,8 +201,10 @@ mod tests {
         found.record.provider = Cow::Borrowed("Azure_OpenAI");
         let record = accept(found.clone(), &source, PLACE).unwrap();
         assert_eq!((record.provider.as_ref(), record.tier.as_deref()), ("azure", Some("batch")));
-        found.record.tier = Some(Cow::Borrowed("Default"));
-        assert_eq!(accept(found.clone(), &source, PLACE).unwrap().tier.as_deref(), Some("on_demand"));
+        for (tier, expect) in [("Default", "on_demand"), ("Flex", "flex"), ("auto", "batch")] {
+            found.record.tier = Some(Cow::Borrowed(tier));
+            assert_eq!(accept(found.clone(), &source, PLACE).unwrap().tier.as_deref(), Some(expect), "{tier}");
+        }
         found.record.provider = Cow::Borrowed("");
         assert_eq!(accept(found, &source, PLACE).unwrap_err().reason, RejectReason::MissingField);
     }

@@ -1,4 +1,5 @@
-//! Log formats: bytes in, usage records out, one file per format.
+//! Log formats: bytes in, usage records out, one file per format. What several
+//! of them need is in [`shared`]; everything else here is a format.
 //!
 //! A format sees one entry at a time (a JSON value or a CSV row) and knows
 //! nothing of files, prices, other entries or the book. It reports what it
@@ -7,40 +8,30 @@
 //! secrets, sanity) happens behind the sink, in [`super::accept`].
 
 mod anthropic;
-mod cell;
 mod cloudflare;
 mod custom;
-mod endpoint;
 mod envoy;
 mod helicone;
-mod id_time;
 mod kong;
-mod labels;
 mod langfuse;
 mod litellm;
-pub mod native;
+mod native;
 mod openai;
 mod openai_batch;
 mod openrouter;
 mod otlp;
-mod page;
-mod passed_on;
-mod path;
 mod portkey;
-pub mod read;
-#[cfg(test)]
-mod testing;
-pub mod usage;
-mod wrapper;
+mod shared;
 
 use std::borrow::Cow;
 
-pub use read::{CsvRow, Fields};
+pub use shared::field::CsvRow;
+pub(super) use shared::{field::is_nothing, provider};
 
 use crate::{
     config::Source,
-    json::{Kind, Value},
-    record::{Meter, Quantities, Status, Text, UsageRecord},
+    json::Value,
+    record::{Text, UsageRecord},
 };
 
 /// One entry of a log.
@@ -92,12 +83,43 @@ pub trait Sink<'a> {
     fn skip(&mut self, reason: Skip);
     /// Broken: the entry goes to quarantine.
     fn reject(&mut self, reject: Reject);
+
+    fn put(&mut self, read: Read<'a>) {
+        match read {
+            Ok(found) => self.record(found),
+            Err(NoRecord::Skip(reason)) => self.skip(reason),
+            Err(NoRecord::Reject(reject)) => self.reject(reject),
+        }
+    }
+}
+
+/// What a format makes of an entry that holds at most one request.
+pub(crate) type Read<'a> = Result<Found<'a>, NoRecord>;
+
+/// Why an entry gives no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoRecord {
+    Skip(Skip),
+    Reject(Reject),
+}
+
+impl From<Skip> for NoRecord {
+    fn from(reason: Skip) -> Self {
+        Self::Skip(reason)
+    }
+}
+
+impl From<Reject> for NoRecord {
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
+    }
 }
 
 /// A record, and what its identity is made from.
 ///
-/// `record.request_id` is left empty and `record.part` may name an underlying
-/// model or a plugin; [`super::accept`] makes the final ones.
+/// `record.request_id` and `record.ts_last` are left as they are and
+/// `record.part` may name an underlying model or a plugin; [`super::accept`]
+/// makes the final ones.
 #[derive(Debug, Clone)]
 pub struct Found<'a> {
     pub record: UsageRecord<'a>,
@@ -196,87 +218,6 @@ impl Reject {
     pub fn missing(field: &str, expected: &str) -> Self {
         Self::new(RejectReason::MissingField, format!("`{field}` is missing, expected {expected}"))
     }
-}
-
-/// An HTTP status code, as number or text; 0 and other codes that HTTP does not
-/// have are kept as they are, if they fit.
-///
-/// # Errors
-/// Where it cannot be a status code.
-pub(crate) fn http_status(name: &str, value: Value<'_>) -> Result<Option<i16>, Reject> {
-    let Some(code) = Fields::count(name, Some(value))? else { return Ok(None) };
-    match i16::try_from(code) {
-        Ok(code) if code < 1000 => Ok(Some(code)),
-        _ => Err(Reject::new(RejectReason::OutOfRange, format!("`{name}` is `{code}`, expected an HTTP status code"))),
-    }
-}
-
-/// How a request ended, by its HTTP status and the code of its error.
-pub(crate) fn status(http_status: Option<i16>, error_code: Option<&str>) -> Status {
-    match (http_status, error_code) {
-        (_, Some("blocked_api_access" | "budget_exceeded" | "guardrail_blocked" | "content_blocked")) => {
-            Status::Blocked
-        }
-        (_, Some(code)) if code.starts_with("spend_") => Status::Blocked,
-        // Nobody waited for the answer.
-        (Some(0 | 499), _) => Status::Cancelled,
-        (Some(code), _) if code >= 400 => Status::Error,
-        (Some(_), _) | (None, None) => Status::Success,
-        (None, Some(_)) => Status::Error,
-    }
-}
-
-/// The allow-listed labels among the members of an object, as canonical JSON:
-/// names sorted, values as text. `None` where there are none.
-pub(crate) fn tags<'a>(labels: Value<'_>, source: &Source) -> Option<Text<'a>> {
-    let kept = labels
-        .entries()
-        .filter(|(key, _)| source.tags.iter().any(|tag| tag == &key.text()))
-        .filter_map(|(key, value)| {
-            let text = match value.kind() {
-                Kind::Bool(_) => Some(Cow::Borrowed(value.raw())),
-                _ => Fields::any_text(Some(value)),
-            };
-            Some((key.text(), text?))
-        })
-        .collect();
-    tags_of(kept)
-}
-
-/// Labels as canonical JSON. `None` where there are none.
-pub(crate) fn tags_of<'a>(mut kept: Vec<(Cow<'_, str>, Cow<'_, str>)>) -> Option<Text<'a>> {
-    kept.sort();
-    kept.dedup_by(|later, first| later.0 == first.0);
-    if kept.is_empty() {
-        return None;
-    }
-    let object: serde_json::Map<_, _> =
-        kept.into_iter().map(|(key, text)| (key.into_owned(), text.into_owned().into())).collect();
-    Some(Text::Owned(serde_json::Value::Object(object).to_string()))
-}
-
-/// The meters beyond tokens, under the names of their columns or the ones that
-/// gateways commonly write beside `usage`.
-///
-/// # Errors
-/// Where one of them is no quantity.
-pub(crate) fn other_meters(usage: Value<'_>, quantities: &mut Quantities) -> Result<(), Reject> {
-    for (key, value) in usage.entries() {
-        let name = key.raw();
-        let (meter, quantity) = match name {
-            "audio_ms" => (Meter::AudioMs, Fields::millis(name, Some(value), 1_000)?),
-            "audio_seconds" | "seconds" => (Meter::AudioMs, Fields::millis(name, Some(value), 1_000_000)?),
-            "characters" => (Meter::Characters, Fields::count(name, Some(value))?),
-            "images" => (Meter::Images, Fields::count(name, Some(value))?),
-            "web_searches" => (Meter::WebSearches, Fields::count(name, Some(value))?),
-            "page_visits" => (Meter::PageVisits, Fields::count(name, Some(value))?),
-            "code_ms" => (Meter::CodeMs, Fields::millis(name, Some(value), 1_000)?),
-            "browser_ms" => (Meter::BrowserMs, Fields::millis(name, Some(value), 1_000)?),
-            _ => continue,
-        };
-        quantities[meter] = quantity.or(quantities[meter]);
-    }
-    Ok(())
 }
 
 /// Every format that a source can name, in the order of the documentation.

@@ -88,13 +88,9 @@ impl<'s> Parser<'s> {
         };
         // Some gateways write a few entries as an array on one line.
         if value.is_array() && self.shape == Shape::Lines {
-            let mut is_empty = true;
             for item in value.items() {
-                is_empty = false;
-                self.read(line, Entry::Json(item), item.raw().as_bytes(), out);
-            }
-            if is_empty {
-                out.skip(line, Skip::NotUsage);
+                let raw = item.raw();
+                self.read(line, Entry::Json(item), raw.as_bytes(), out);
             }
             if value.items().next().is_none() {
                 out.skip(line, Skip::NotUsage);

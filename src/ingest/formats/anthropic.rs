@@ -18,9 +18,14 @@ mod usage;
 use usage::Usage;
 
 use super::{
-    Entry, Fields, Format, Recognition, Reject, Sink, Skip, Text,
-    openai::{Finding, error_code, is_error, of_model, set, text_of},
-    wrapper::{self, Path, Wrapper},
+    Entry, Format, Recognition, Reject, Sink, Skip, Text,
+    shared::{
+        ending::{error_code, is_error},
+        endpoint::Endpoint,
+        field::{Field, word},
+        several::{self, ReadSeveral, Several, of_model},
+        wrapper::{self, Wrapper},
+    },
 };
 use crate::{
     config::Source,
@@ -57,16 +62,12 @@ impl Format for Anthropic {
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
         let Entry::Json(line) = entry else { return sink.skip(Skip::NotUsage) };
-        match read(*line, source) {
-            Ok(Ok(finding)) => finding.put(sink),
-            Ok(Err(skip)) => sink.skip(skip),
-            Err(reject) => sink.reject(reject),
-        }
+        several::put(read(*line, source), sink);
     }
 }
 
 fn recognise(body: Value<'_>) -> Recognition {
-    match body.get("type").map_or("", text_of) {
+    match body.get("type").map_or("", word) {
         "message_start"
         | "message_delta"
         | "content_block_start"
@@ -77,13 +78,13 @@ fn recognise(body: Value<'_>) -> Recognition {
         _ => {}
     }
     let has_usage = body.path(&["usage", "input_tokens"]).is_some();
-    let is_message = body.get("type").map(text_of) == Some("message");
+    let is_message = body.get("type").map(word) == Some("message");
     let by_cache = ["cache_read_input_tokens", "cache_creation_input_tokens"];
     if has_usage && is_message {
         Recognition::of(95, "`type` is `message`, with `usage.input_tokens`")
     } else if has_usage && by_cache.iter().any(|name| body.path(&["usage", name]).is_some()) {
         Recognition::of(90, "`usage` with Anthropic's cache counts")
-    } else if body.get("type").map(text_of) == Some("error") && body.path(&["error", "type"]).is_some() {
+    } else if body.get("type").map(word) == Some("error") && body.path(&["error", "type"]).is_some() {
         Recognition::of(50, "an error as the Messages API returns it")
     } else {
         Recognition::NONE
@@ -123,14 +124,14 @@ impl<'a> Message<'a> {
     /// Takes a member if it is one of a message's or an event's.
     fn take(&mut self, name: &str, value: Value<'a>, layer: u8) -> Result<bool, Reject> {
         match name {
-            "id" => self.id = Fields::text(name, Some(value))?.or_else(|| self.id.take()),
-            "model" => self.model = Fields::text(name, Some(value))?.or_else(|| self.model.take()),
+            "id" => self.id = Field::Json(value).text(name)?.or_else(|| self.id.take()),
+            "model" => self.model = Field::Json(value).text(name)?.or_else(|| self.model.take()),
             "usage" if !value.is_null() => self.usage.take(value)?,
-            "type" => self.take_type(text_of(value)),
+            "type" => self.take_type(word(value)),
             "error" if is_error(value) => self.error = Some(value.some("error").unwrap_or(value)),
             "message" | "response" | "result" if value.is_object() => {
                 if name == "result" {
-                    self.result = value.get("type").map_or("", text_of);
+                    self.result = value.get("type").map_or("", word);
                 }
                 self.take_all(value, layer + 1)?;
             }
@@ -162,10 +163,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What an entry is: records, no usage, or broken.
-type Reading<'a> = Result<Result<Finding<'a>, Skip>, Reject>;
-
-fn read<'a>(line: Value<'a>, source: &Source) -> Reading<'a> {
+fn read<'a>(line: Value<'a>, source: &Source) -> ReadSeveral<'a> {
     let mut wrapper = Wrapper::new();
     let mut message = Message::default();
     let mut outer_id = None;
@@ -195,7 +193,7 @@ fn open<'a>(inner: Value<'a>, message: &mut Message<'a>, wrapper: &mut Wrapper<'
     for (key, value) in inner.entries() {
         let name = key.raw();
         match name {
-            "status" | "status_code" => wrapper.take_status(name, value)?,
+            "status" | "status_code" => wrapper.take_status(name, &Field::Json(value))?,
             "body" | "data" if value.is_object() => message.take_all(value, 1)?,
             _ => {
                 message.take(name, value, 1)?;
@@ -208,9 +206,9 @@ fn open<'a>(inner: Value<'a>, message: &mut Message<'a>, wrapper: &mut Wrapper<'
 /// Why it is no usage, if it is none.
 fn skip(message: &Message<'_>, wrapper: &Wrapper<'_>) -> Option<Skip> {
     match wrapper.path {
-        Some(Path::Health) => return Some(Skip::HealthCheck),
-        Some(Path::Poll) => return Some(Skip::Poll),
-        Some(Path::Free) => return Some(Skip::NotUsage),
+        Some(Endpoint::Health) => return Some(Skip::HealthCheck),
+        Some(Endpoint::Poll) => return Some(Skip::Poll),
+        Some(Endpoint::Free) => return Some(Skip::NotUsage),
         _ => {}
     }
     if message.kind == Kind::BatchJob {
@@ -231,19 +229,16 @@ fn skip(message: &Message<'_>, wrapper: &Wrapper<'_>) -> Option<Skip> {
     (!is_request).then_some(Skip::NotUsage)
 }
 
-fn finish<'a>(message: &Message<'a>, outer_id: Option<Text<'a>>, mut wrapper: Wrapper<'a>) -> Reading<'a> {
+fn finish<'a>(message: &Message<'a>, outer_id: Option<Text<'a>>, mut wrapper: Wrapper<'a>) -> ReadSeveral<'a> {
     if let Some(skip) = skip(message, &wrapper) {
-        return Ok(Err(skip));
+        return Err(skip.into());
     }
-    let Some(time) = wrapper.time() else {
-        return Err(Reject::missing(
-            "ts",
-            "the start of the request: Anthropic's bodies have no time, so log `ts` beside each",
-        ));
-    };
+    let time = wrapper.time().ok_or_else(|| {
+        Reject::missing("ts", "the start of the request: Anthropic's bodies have no time, so log `ts` beside each")
+    })?;
     set_ids(message, outer_id, &mut wrapper)?;
     let record = &mut wrapper.found.record;
-    (record.ts, record.ts_last) = (time, time);
+    record.ts = time;
     let asked = wrapper.model_asked.take();
     record.model = message.model.clone().or_else(|| asked.clone()).unwrap_or_default();
     record.model_requested = record.model_requested.take().or(asked);
@@ -257,14 +252,14 @@ fn finish<'a>(message: &Message<'a>, outer_id: Option<Text<'a>>, mut wrapper: Wr
     }
     let (counts, others) = message.usage.counts(&record.model)?;
     if record.model.is_empty() && counts.quality != Quality::Missing {
-        return Err(Reject::missing("model", "the name of the model, in the message or beside each event"));
+        return Err(Reject::missing("model", "the name of the model, in the message or beside each event").into());
     }
-    set(&mut wrapper.found, counts);
+    counts.put(record);
     wrapper.fill_key();
     wrapper.found.record.status = wrapper.status(failed);
     mark_event(message, &mut wrapper.found.record);
     let parts = others.into_iter().map(|(model, counts)| of_model(&wrapper.found, model, counts)).collect();
-    Ok(Ok(Finding { main: Some(wrapper.found), parts }))
+    Ok(Several { main: Some(wrapper.found), parts })
 }
 
 /// What a lone event of a stream cannot know is left to the others.

@@ -10,13 +10,25 @@
 
 mod logpush;
 
-use super::{Entry, Fields, Format, Found, Recognition, Reject, RejectReason, Sink, Skip, path, usage::Totals};
+use super::{
+    Entry, Format, Found, Read, Recognition, Reject, RejectReason, Sink, Skip,
+    shared::{
+        ending, endpoint,
+        field::{Field, fields, members, own, word},
+        labels::tags,
+        page::Page,
+        tokens::Totals,
+        who::Who,
+    },
+};
 use crate::{
     config::Source,
-    json::{Scanner, Value},
-    record::{Operation, Quality, Status, Text, UsageRecord},
+    record::{Operation, Quality, Status, UsageRecord},
     time::Instant,
 };
+
+/// The records of an answer of the REST API.
+const PAGE: Page = Page { holds: "result", of_a_record: "created_at" };
 
 #[derive(Debug)]
 pub(super) struct Cloudflare;
@@ -28,14 +40,15 @@ impl Format for Cloudflare {
 
     fn recognises(&self, entry: &Entry<'_>) -> Recognition {
         let Entry::Json(line) = entry else { return Recognition::NONE };
-        let is_page = line.some("result").is_some_and(Value::is_array) && line.some("result_info").is_some();
-        let line = line.some("result").map_or(*line, |result| result.items().next().unwrap_or(result));
+        if line.some("result").is_some_and(|it| it.is_array() && it.items().next().is_none())
+            && line.some("result_info").is_some()
+        {
+            return Recognition::of(50, "a page of a Cloudflare API: `result` and `result_info`");
+        }
+        let Entry::Json(line) = PAGE.first(entry) else { return Recognition::NONE };
         let has = |name: &str| line.get(name).is_some();
         if has("tokens_in") && has("tokens_out") && has("created_at") && has("cached") {
             return Recognition::of(95, "`tokens_in`, `tokens_out`, `cached` and `created_at`");
-        }
-        if is_page && line.items().next().is_none() && !line.is_object() {
-            return Recognition::of(50, "a page of a Cloudflare API: `result` and `result_info`");
         }
         if logpush::is_line(line) {
             return Recognition::of(95, "Logpush's `Gateway`, `Provider` and `StatusCode`");
@@ -46,111 +59,80 @@ impl Format for Cloudflare {
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
         let Entry::Json(line) = entry else { return sink.skip(Skip::NotUsage) };
         match line.get("result") {
-            Some(page) if page.is_array() => {
-                for item in page.items() {
-                    put(record(item, source, true), sink);
-                }
-            }
-            Some(result) if result.is_object() => put(record(result, source, false), sink),
-            Some(result) => sink.reject(Reject::new(
+            Some(result) if !(result.is_array() || result.is_object()) => sink.reject(Reject::new(
                 RejectReason::WrongType,
                 format!("`result` is {}, expected the records of a page: fetch it again", result.kind_name()),
             )),
-            None if logpush::is_line(*line) => put(logpush::read(*line, source).map(Some), sink),
-            None => put(record(*line, source, false), sink),
+            None if logpush::is_line(*line) => sink.put(logpush::read(*line, source)),
+            _ => PAGE.read(entry, sink, |record| read(record, source)),
         }
     }
 }
 
-fn put<'a>(outcome: Result<Option<Found<'a>>, Reject>, sink: &mut dyn Sink<'a>) {
-    match outcome {
-        Ok(Some(found)) => sink.record(found),
-        Ok(None) => sink.skip(Skip::NotUsage),
-        Err(reject) => sink.reject(reject),
-    }
-}
-
 /// A record of the REST API.
-fn record<'a>(line: Value<'a>, source: &Source, is_item: bool) -> Result<Option<Found<'a>>, Reject> {
+fn read<'a>(entry: &Entry<'a>, source: &Source) -> Read<'a> {
     let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
     let record = &mut found.record;
     let mut totals = Totals::default();
     let (mut ts, mut model, mut failed) = (None, None, false);
-    for (key, value) in line.entries() {
-        let name = key.raw();
+    for (name, field) in fields(entry) {
         match name {
-            "id" => found.ids[0] = Fields::text(name, Some(value))?,
-            "created_at" => ts = Fields::time(name, Some(value), source.timezone)?,
-            "duration" => record.latency_ms = Fields::millis(name, Some(value), 1_000)?,
-            "provider" => record.provider = Fields::text(name, Some(value))?.unwrap_or_default(),
-            "model" => model = Fields::text(name, Some(value))?,
+            "id" => found.ids[0] = field.text(name)?,
+            "created_at" => ts = field.time(name, source.timezone)?,
+            "duration" => record.latency_ms = field.millis(name, 1_000)?,
+            "provider" => record.provider = field.text(name)?.unwrap_or_default(),
+            "model" => model = field.text(name)?,
             "path" => {
-                let path = Fields::any_text(Some(value)).unwrap_or_default();
-                record.operation = path::operation(&path).unwrap_or(Operation::Chat);
+                let path = field.any_text().unwrap_or_default();
+                record.operation = endpoint::operation(&path).unwrap_or(Operation::Chat);
             }
-            "success" => failed = value.bool() == Some(false),
-            "status_code" => record.http_status = super::http_status(name, value)?.filter(|&code| code != 0),
-            "cached" => record.gateway_cache = value.bool() == Some(true),
-            "tokens_in" => totals.prompt = Fields::count(name, Some(value))?,
-            "tokens_out" => totals.completion = Fields::count(name, Some(value))?,
-            "cost" => record.reported_cost = Fields::cost(name, Some(value), 0)?,
-            "metadata" => metadata(value, source, record),
+            "success" => failed = field.flag() == Some(false),
+            "status_code" => record.http_status = field.http_status(name)?.filter(|&code| code != 0),
+            "cached" => record.gateway_cache = field.flag() == Some(true),
+            "tokens_in" => totals.prompt = field.count(name)?,
+            "tokens_out" => totals.completion = field.count(name)?,
+            "cost" => record.reported_cost = field.cost(name, 0)?,
+            "metadata" => metadata(&field, source, record),
             _ => {}
         }
     }
     let Some(model) = model else {
         let has_tokens = totals.prompt.is_some() || totals.completion.is_some();
-        return if has_tokens { Err(Reject::missing("model", "the name of the model")) } else { Ok(None) };
+        return Err(if has_tokens {
+            Reject::missing("model", "the name of the model").into()
+        } else {
+            Skip::NotUsage.into()
+        });
     };
     record.model = model;
-    let Some(ts) = ts else { return Err(Reject::missing("created_at", "the time of the request as RFC 3339")) };
-    (record.ts, record.ts_last) = (ts, ts);
-    if is_item && found.ids[0].is_none() {
-        // Its bytes are not the entry's, so no id can be made from them.
-        return Err(Reject::missing("id", "an id in each record of a page"));
-    }
-    let counts = totals.counts();
-    record.quantities = counts.quantities;
-    record.quality = counts.quality.max(Quality::Estimated);
-    record.status = match super::status(record.http_status, None) {
-        Status::Success if failed => Status::Error,
-        status => status,
-    };
-    Ok(Some(found))
+    record.ts = ts.ok_or_else(|| Reject::missing("created_at", "the time of the request as RFC 3339"))?;
+    totals.gateway_counts().put(record);
+    record.quality = record.quality.max(Quality::Estimated);
+    let by_word = failed.then_some(Status::Error);
+    record.status = ending::together(ending::status(record.http_status, None), by_word);
+    Ok(found)
 }
 
 /// Up to five labels that the caller chose, as an object or as its JSON in a
 /// text. Any other text is the caller's own affair.
-fn metadata(value: Value<'_>, source: &Source, record: &mut UsageRecord<'_>) {
-    let Some(text) = value.text() else { return labels(value, source, record) };
-    let mut scanner = Scanner::new();
-    if let Ok(value) = scanner.scan(&text) {
-        labels(value, source, record);
-    }
-}
-
-fn labels(labels: Value<'_>, source: &Source, record: &mut UsageRecord<'_>) {
-    // Logpush's envelope of what it encrypted: its `key` is not who asked.
-    if labels.get("type").and_then(Value::text).is_some_and(|kind| kind == "encrypted") {
-        return;
-    }
-    for (key, value) in labels.entries() {
-        let text = Fields::any_text(Some(value)).map(|text| Text::Owned(text.into_owned()));
-        let field = match key.text().to_ascii_lowercase().replace('-', "_").as_str() {
-            "team" | "team_id" | "teamid" | "team_name" => &mut record.team_reported,
-            "user" | "user_id" | "userid" | "user_name" | "username" => &mut record.user,
-            "key" | "key_name" | "api_key" | "apikey" | "api_key_name" | "api_key_id" => &mut record.key,
-            "project" | "project_id" | "projectid" => &mut record.project,
-            _ => continue,
-        };
-        *field = text.or_else(|| field.take());
-    }
-    record.tags = super::tags(labels, source);
+fn metadata(field: &Field<'_>, source: &Source, record: &mut UsageRecord<'_>) {
+    field.any_object(|labels| {
+        // Logpush's envelope of what it encrypted: its `key` is not who asked.
+        if labels.get("type").map(word) == Some("encrypted") {
+            return;
+        }
+        for (name, field) in members(labels) {
+            if let (Some(who), Some(text)) = (Who::of(name), field.any_text()) {
+                *who.column(record) = Some(own(text));
+            }
+        }
+        record.tags = tags(labels, source);
+    });
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::testing, *};
+    use super::{super::shared::testing, *};
 
     fn check(json: &str, expect: &str) {
         let source = Source { tags: vec!["feature".into()], ..Source::default() };
@@ -182,7 +164,7 @@ mod tests {
                  {row} error estimated in=10 out=5 cost=75000000\nskip not_usage"
             ),
         );
-        check(r#"{"result":[],"result_info":{},"success":true}"#, "");
+        check(r#"{"result":[],"result_info":{},"success":true}"#, "skip not_usage");
         check(
             r#"{"result":null,"success":false}"#,
             "reject wrong_type: `result` is null, expected the records of a page: fetch it again",

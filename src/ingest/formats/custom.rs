@@ -10,12 +10,20 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
-use super::{Entry, Fields, Format, Found, Recognition, Reject, RejectReason, Sink, Skip, path, read, usage::Totals};
+use super::{
+    Entry, Format, Found, Read, Recognition, Reject, RejectReason, Sink, Skip,
+    shared::{
+        ending, endpoint,
+        field::{Field, quoted},
+        labels::tags,
+        tokens::Totals,
+    },
+};
 use crate::{
     config::{CachePlace, CustomField, CustomMapping, Mapped, Place, Source, TimeFormat, Unit},
-    json::{Kind, Scanner, Value},
+    json::Scanner,
     money::Usd,
-    record::{Meter, Operation, Quality, Status, Text, UsageRecord},
+    record::{Meter, Operation, Quantities, Status, Text, UsageRecord},
     time::Instant,
 };
 
@@ -40,11 +48,7 @@ impl Format for Custom {
         let Some(mapping) = &source.custom else {
             return sink.reject(Reject::missing("fields", "a table `[source.fields]` in the config"));
         };
-        match Reading::of(entry, mapping, source).and_then(|reading| reading.finish(mapping.cache)) {
-            Ok(Some(found)) => sink.record(found),
-            Ok(None) => sink.skip(Skip::NotUsage),
-            Err(reject) => sink.reject(reject),
-        }
+        sink.put(Reading::of(entry, mapping, source).map_err(Into::into).and_then(|it| it.finish(mapping.cache)));
     }
 }
 
@@ -53,6 +57,8 @@ struct Reading<'a> {
     found: Found<'a>,
     ts: Option<Instant>,
     totals: Totals,
+    /// The meters beyond tokens.
+    others: Quantities,
     status: Option<Status>,
 }
 
@@ -62,264 +68,183 @@ impl<'a> Reading<'a> {
             found: Found::new(UsageRecord::at(Instant::EARLIEST)),
             ts: None,
             totals: Totals::default(),
+            others: Quantities::default(),
             status: None,
         };
-        for (&field, mapped) in &mapping.fields {
-            let (name, value) = match &mapped.place {
+        for (&column, Mapped { place, unit }) in &mapping.fields {
+            let (name, field) = match place {
                 Place::Pointer(pointer) => (pointer, pointed(entry, pointer)),
                 Place::Name(name) => (name, named(entry, name)),
-                Place::Constant(text) => (text, Some(Raw::Text(Cow::Owned(text.clone())))),
+                Place::Constant(text) => (text, Field::Text(Cow::Owned(text.clone()))),
             };
-            if let Some(value) = value.filter(|value| !value.is_nothing()) {
-                it.put(field, &At { name, mapped, source }, value)?;
-            }
+            it.put(column, &Mapping { name, field, unit, source })?;
         }
         Ok(it)
     }
 
-    fn put(&mut self, field: CustomField, at: &At<'_>, value: Raw<'a>) -> Result<(), Reject> {
+    fn put(&mut self, column: CustomField, from: &Mapping<'_, 'a>) -> Result<(), Reject> {
         let record = &mut self.found.record;
-        match field {
-            CustomField::Ts => self.ts = Some(at.time(&value)?),
-            CustomField::Created => self.found.created = Some(at.time(&value)?.seconds()),
-            CustomField::RequestId => self.found.ids[0] = at.text(value)?,
-            CustomField::Provider => record.provider = at.text(value)?.unwrap_or_default(),
-            CustomField::Model => record.model = at.text(value)?.unwrap_or_default(),
-            CustomField::ModelRequested => record.model_requested = at.text(value)?,
-            CustomField::Tier => record.tier = at.text(value)?,
-            CustomField::Operation => record.operation = operation(&at.text(value)?.unwrap_or_default()),
-            CustomField::Key => record.key = at.text(value)?,
-            CustomField::Team => record.team_reported = at.text(value)?,
-            CustomField::User => record.user = at.text(value)?,
-            CustomField::Project => record.project = at.text(value)?,
-            CustomField::Tags => record.tags = at.tags(&value),
-            CustomField::Status => self.status = Some(at.status(&at.text(value)?.unwrap_or_default())?),
-            CustomField::HttpStatus => record.http_status = Some(at.http_status(&value)?),
-            CustomField::ErrorCode => record.error_code = at.text(value)?,
-            CustomField::MaxTokens => record.max_tokens = Some(at.count(&value)?),
-            CustomField::Latency => record.latency_ms = Some(at.count(&value)?),
-            CustomField::Streamed => record.streamed = Some(at.flag(&value)?),
-            CustomField::GatewayCache => record.gateway_cache = at.flag(&value)?,
-            CustomField::TotalTokens => self.totals.total = Some(at.count(&value)?),
-            CustomField::ReasoningTokens => self.totals.reasoning = Some(at.count(&value)?),
-            CustomField::ReportedCost => record.reported_cost = Some(at.cost(&value)?),
+        match column {
+            CustomField::Ts => self.ts = from.time()?,
+            CustomField::Created => self.found.created = from.time()?.map(Instant::seconds),
+            CustomField::RequestId => self.found.ids[0] = from.text()?,
+            CustomField::Provider => record.provider = from.text()?.unwrap_or_default(),
+            CustomField::Model => record.model = from.text()?.unwrap_or_default(),
+            CustomField::ModelRequested => record.model_requested = from.text()?,
+            CustomField::Tier => record.tier = from.text()?,
+            CustomField::Operation => record.operation = from.text()?.map_or(Operation::Chat, |word| operation(&word)),
+            CustomField::Key => record.key = from.text()?,
+            CustomField::Team => record.team_reported = from.text()?,
+            CustomField::User => record.user = from.text()?,
+            CustomField::Project => record.project = from.text()?,
+            CustomField::Tags => record.tags = from.field.any_object(|labels| tags(labels, from.source)).flatten(),
+            CustomField::Status => self.status = from.status()?,
+            CustomField::HttpStatus => record.http_status = from.field.http_status(from.name)?,
+            CustomField::ErrorCode => record.error_code = from.text()?,
+            CustomField::MaxTokens => record.max_tokens = from.count()?,
+            CustomField::Latency => record.latency_ms = from.count()?,
+            CustomField::Streamed => record.streamed = from.flag()?,
+            CustomField::GatewayCache => record.gateway_cache = from.flag()? == Some(true),
+            CustomField::TotalTokens => self.totals.total = from.count()?,
+            CustomField::ReasoningTokens => self.totals.reasoning = from.count()?,
+            CustomField::ReportedCost => record.reported_cost = from.cost()?,
             CustomField::Meter(meter) => {
-                let quantity = Some(at.count(&value)?);
-                match meter {
-                    Meter::InputTokens => self.totals.prompt = quantity,
-                    Meter::CachedInputTokens => self.totals.cached = quantity,
-                    Meter::CacheWrite5mTokens => self.totals.cache_write_5m = quantity,
-                    Meter::CacheWrite1hTokens => self.totals.cache_write_1h = quantity,
-                    Meter::OutputTokens => self.totals.completion = quantity,
-                    _ => record.quantities[meter] = quantity,
-                }
+                *match meter {
+                    Meter::InputTokens => &mut self.totals.prompt,
+                    Meter::CachedInputTokens => &mut self.totals.cached,
+                    Meter::CacheWrite5mTokens => &mut self.totals.written_5m,
+                    Meter::CacheWrite1hTokens => &mut self.totals.written_1h,
+                    Meter::OutputTokens => &mut self.totals.completion,
+                    _ => &mut self.others[meter],
+                } = from.count()?;
             }
         }
         Ok(())
     }
 
-    fn finish(self, cache: CachePlace) -> Result<Option<Found<'a>>, Reject> {
-        let Self { mut found, ts, mut totals, status } = self;
+    fn finish(self, cache: CachePlace) -> Read<'a> {
+        let Self { mut found, ts, mut totals, others, status } = self;
         totals.cache_beside_prompt = cache == CachePlace::Beside;
-        let counts = totals.counts();
+        let mut counts = totals.gateway_counts();
+        counts.fill(others);
         let record = &mut found.record;
-        let others = std::mem::replace(&mut record.quantities, counts.quantities);
-        for (quantity, other) in record.quantities.0.iter_mut().zip(others.0) {
-            *quantity = quantity.or(other);
-        }
+        counts.put(record);
         let is_usage = record.quantities.0.iter().flatten().any(|&quantity| quantity > 0);
         if !is_usage && (record.model.is_empty() || ts.is_none()) {
-            return Ok(None);
+            return Err(Skip::NotUsage.into());
         }
-        let Some(ts) = ts else {
-            return Err(Reject::missing("ts", "a time where the source's `[source.fields]` says that it stands"));
-        };
-        (record.ts, record.ts_last) = (ts, ts);
-        record.reasoning_tokens = counts.reasoning_tokens;
-        record.quality = counts.quality;
-        if record.quality == Quality::Missing && record.quantities.any() {
-            record.quality = Quality::Reported;
-        }
-        record.status = status.unwrap_or_else(|| super::status(record.http_status, record.error_code.as_deref()));
-        Ok(Some(found))
+        record.ts =
+            ts.ok_or_else(|| Reject::missing("ts", "a time where the source's `[source.fields]` says that it stands"))?;
+        let by_code = ending::status(record.http_status, record.error_code.as_deref());
+        record.status = status.unwrap_or(by_code);
+        Ok(found)
     }
 }
 
 /// What a pointer leads to, also inside a text that holds JSON: some gateways
 /// log their fields so.
-fn pointed<'a>(entry: &Entry<'a>, pointer: &str) -> Option<Raw<'a>> {
-    let Entry::Json(entry) = entry else { return None };
+fn pointed<'a>(entry: &Entry<'a>, pointer: &str) -> Field<'a> {
+    let Entry::Json(entry) = entry else { return Field::Absent };
     if let Some(value) = entry.pointer(pointer) {
-        return Some(Raw::Json(value));
+        return Field::Json(value);
     }
-    pointer.match_indices('/').skip(1).find_map(|(at, _)| {
+    let inside = pointer.match_indices('/').skip(1).find_map(|(at, _)| {
         let (outer, inner) = pointer.split_at(at);
         let text = entry.pointer(outer)?.text()?;
         let mut scanner = Scanner::new();
         let value = scanner.scan(&text).ok()?.pointer(inner)?;
         let words = value.text().unwrap_or(Cow::Borrowed(value.raw()));
-        (!value.is_null()).then(|| Raw::Text(Cow::Owned(words.into_owned())))
-    })
+        (!value.is_null()).then(|| Field::Text(Cow::Owned(words.into_owned())))
+    });
+    inside.unwrap_or(Field::Absent)
 }
 
-fn named<'a>(entry: &Entry<'a>, name: &str) -> Option<Raw<'a>> {
+fn named<'a>(entry: &Entry<'a>, name: &str) -> Field<'a> {
     match entry {
-        Entry::Json(value) => value.get(name).map(Raw::Json),
-        Entry::Csv(row) => row.get(name).map(|field| Raw::Text(Cow::Borrowed(field))),
+        Entry::Json(value) => value.get(name).into(),
+        Entry::Csv(row) => row.field(name),
     }
 }
 
-/// A value as it stands in a JSON entry, or the text of a CSV field or constant.
-enum Raw<'a> {
-    Json(Value<'a>),
-    Text(Text<'a>),
-}
-
-impl Raw<'_> {
-    fn is_nothing(&self) -> bool {
-        match self {
-            Self::Json(value) => match value.kind() {
-                Kind::Null => true,
-                Kind::Text(_) => read::is_nothing(value.text().unwrap_or_default().trim()),
-                _ => false,
-            },
-            Self::Text(text) => read::is_nothing(text.trim()),
-        }
-    }
-
-    /// The digits or words; `None` for objects and arrays.
-    fn words(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Json(value) => match value.kind() {
-                Kind::Text(_) => value.text().map(|text| match text {
-                    Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-                    Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
-                }),
-                Kind::Array | Kind::Object => None,
-                _ => Some(Cow::Borrowed(value.raw())),
-            },
-            Self::Text(text) => Some(Cow::Borrowed(text.trim())),
-        }
-    }
-}
-
-/// A field's place and unit: what it takes to read its value.
-struct At<'m> {
+/// A field, and what it takes to read it.
+struct Mapping<'m, 'a> {
     /// The pointer, column or constant, for messages.
     name: &'m str,
-    mapped: &'m Mapped,
+    field: Field<'a>,
+    unit: &'m Unit,
     source: &'m Source,
 }
 
-impl At<'_> {
-    fn wrong(&self, found: &str, expected: &str) -> Reject {
-        let short: String = found.chars().take(40).collect();
-        let found = crate::secrets::redact(&short);
-        Reject::new(RejectReason::WrongType, format!("`{}` is `{found}`, expected {expected}", self.name))
+impl<'a> Mapping<'_, 'a> {
+    fn wrong(&self, reason: RejectReason, found: &str, expected: &str) -> Reject {
+        Reject::new(reason, format!("`{}` is {}, expected {expected}", self.name, quoted(found)))
     }
 
-    fn words<'v>(&self, value: &'v Raw<'_>, expected: &str) -> Result<Cow<'v, str>, Reject> {
-        value.words().ok_or_else(|| {
-            let detail = format!("`{}` is an object or an array, expected {expected}", self.name);
-            Reject::new(RejectReason::WrongType, detail)
-        })
-    }
-
-    fn text<'a>(&self, value: Raw<'a>) -> Result<Option<Text<'a>>, Reject> {
-        match value {
-            Raw::Json(value) => Fields::text(self.name, Some(value)),
-            Raw::Text(text) => Ok(Some(text)),
-        }
+    fn text(&self) -> Result<Option<Text<'a>>, Reject> {
+        self.field.text(self.name)
     }
 
     /// A count, or a span of time in milliseconds.
-    fn count(&self, value: &Raw<'_>) -> Result<i64, Reject> {
-        let words = self.words(value, "a whole number")?;
-        match self.mapped.unit {
-            Unit::Seconds => Fields::parse_millis(self.name, &words, 1_000_000),
-            Unit::Millis => Fields::parse_millis(self.name, &words, 1_000),
-            _ => Fields::parse_count(self.name, &words),
+    fn count(&self) -> Result<Option<i64>, Reject> {
+        match self.unit {
+            Unit::Seconds => self.field.millis(self.name, 1_000_000),
+            Unit::Millis => self.field.millis(self.name, 1_000),
+            _ => self.field.count(self.name),
         }
     }
 
-    fn http_status(&self, value: &Raw<'_>) -> Result<i16, Reject> {
-        let code = self.count(value)?;
-        i16::try_from(code).ok().filter(|&code| code < 1000).ok_or_else(|| {
-            let detail = format!("`{}` is `{code}`, expected an HTTP status code", self.name);
-            Reject::new(RejectReason::OutOfRange, detail)
-        })
-    }
-
-    fn cost(&self, value: &Raw<'_>) -> Result<Usd, Reject> {
-        let shift = if self.mapped.unit == Unit::Cents { 2 } else { 0 };
-        Fields::parse_cost(self.name, &self.words(value, "an amount")?, shift)
+    fn cost(&self) -> Result<Option<Usd>, Reject> {
+        self.field.cost(self.name, if *self.unit == Unit::Cents { 2 } else { 0 })
     }
 
     /// Whether it is so, in the words for flags and for caches.
-    fn flag(&self, value: &Raw<'_>) -> Result<bool, Reject> {
-        let words = self.words(value, "`true` or `false`")?.to_ascii_lowercase();
-        match words.as_str() {
-            "true" | "1" | "yes" | "hit" => Ok(true),
-            "false" | "0" | "no" | "miss" | "bypass" | "refresh" | "disabled" => Ok(false),
-            _ => Err(self.wrong(&words, "`true` or `false`, `hit` or `miss`")),
+    fn flag(&self) -> Result<Option<bool>, Reject> {
+        let expected = "`true` or `false`, `hit` or `miss`";
+        if let Some(flag) = self.field.flag() {
+            return Ok(Some(flag));
+        }
+        let Some(words) = self.field.words(self.name, expected)? else { return Ok(None) };
+        match words.to_ascii_lowercase().as_str() {
+            "yes" | "hit" => Ok(Some(true)),
+            "no" | "miss" | "bypass" | "refresh" | "disabled" => Ok(Some(false)),
+            _ => Err(self.wrong(RejectReason::WrongType, &words, expected)),
         }
     }
 
-    fn status(&self, word: &str) -> Result<Status, Reject> {
-        let word = word.trim().to_ascii_lowercase();
-        Ok(match word.as_str() {
-            "ok" | "completed" | "succeeded" => Status::Success,
-            "failure" | "failed" => Status::Error,
-            "canceled" => Status::Cancelled,
-            _ => {
-                let expected = "`success`, `error`, `partial`, `cancelled` or `blocked`";
-                return Status::from_name(&word).ok_or_else(|| self.wrong(&word, expected));
-            }
-        })
+    fn status(&self) -> Result<Option<Status>, Reject> {
+        let expected = "`success`, `error`, `partial`, `cancelled` or `blocked`";
+        let Some(word) = self.field.words(self.name, expected)? else { return Ok(None) };
+        let status = ending::by_word(&word);
+        status.map(Some).ok_or_else(|| self.wrong(RejectReason::WrongType, &word, expected))
     }
 
-    /// Labels in an object, or in the JSON of one.
-    fn tags(&self, value: &Raw<'_>) -> Option<Text<'static>> {
-        if let Raw::Json(value) = value
-            && value.is_object()
-        {
-            return super::tags(*value, self.source);
-        }
-        let words = value.words()?;
-        let mut scanner = Scanner::new();
-        super::tags(scanner.scan(&words).ok()?, self.source)
-    }
-
-    fn time(&self, value: &Raw<'_>) -> Result<Instant, Reject> {
-        let expected = "a time";
-        let words = self.words(value, expected)?;
-        let Unit::Time(format) = &self.mapped.unit else {
-            return Fields::parse_time(self.name, &words, self.source.timezone);
-        };
+    fn time(&self) -> Result<Option<Instant>, Reject> {
+        let Unit::Time(format) = self.unit else { return self.field.time(self.name, self.source.timezone) };
         // How many of the unit make a second, or a pattern.
         let per_second = match format {
-            TimeFormat::Auto => return Fields::parse_time(self.name, &words, self.source.timezone),
+            TimeFormat::Auto => return self.field.time(self.name, self.source.timezone),
             TimeFormat::EpochSeconds => 1,
             TimeFormat::EpochMillis => 1_000,
             TimeFormat::EpochMicros => 1_000_000,
             TimeFormat::EpochNanos => 1_000_000_000,
             TimeFormat::Pattern(pattern) => {
-                let instant = by_pattern(&words, pattern, self.source.timezone);
-                return self.sane(&words, instant, &format!("a time like `{pattern}`"));
+                return self
+                    .sane(&format!("a time like `{pattern}`"), |text| by_pattern(text, pattern, self.source.timezone));
             }
         };
         // An exact decimal in units of 1e-12, whatever the unit of time is.
-        let micros = Usd::parse_rounded(words.as_bytes(), 0)
-            .ok()
-            .and_then(|count| i64::try_from(count.pico() / (1_000_000 * per_second)).ok());
-        self.sane(&words, micros.map(Instant::from_micros), "a count since 1970")
+        self.sane("a count since 1970", |digits| {
+            let count = Usd::parse_rounded(digits.as_bytes(), 0).ok()?;
+            i64::try_from(count.pico() / (1_000_000 * per_second)).ok().map(Instant::from_micros)
+        })
     }
 
-    fn sane(&self, found: &str, instant: Option<Instant>, expected: &str) -> Result<Instant, Reject> {
-        instant.filter(|instant| instant.is_sane()).ok_or_else(|| {
-            let detail = self.wrong(found, &format!("{expected}, between 2020 and 2100")).detail;
-            Reject::new(RejectReason::BadTime, detail)
-        })
+    fn sane(&self, expected: &str, read: impl Fn(&str) -> Option<Instant>) -> Result<Option<Instant>, Reject> {
+        let Some(words) = self.field.words(self.name, expected)? else { return Ok(None) };
+        let instant = read(&words).filter(|instant| instant.is_sane());
+        instant
+            .map(Some)
+            .ok_or_else(|| self.wrong(RejectReason::BadTime, &words, &format!("{expected}, between 2020 and 2100")))
     }
 }
 
@@ -336,12 +261,12 @@ fn by_pattern(text: &str, pattern: &str, zone: chrono_tz::Tz) -> Option<Instant>
 /// One of the record's words, or the path that was called.
 fn operation(word: &str) -> Operation {
     let word = word.trim();
-    Operation::from_name(&word.to_ascii_lowercase()).or_else(|| path::operation(word)).unwrap_or(Operation::Other)
+    Operation::from_name(&word.to_ascii_lowercase()).or_else(|| endpoint::operation(word)).unwrap_or(Operation::Other)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::testing, *};
+    use super::{super::shared::testing, *};
 
     fn source(fields: &[(CustomField, Place, Unit)], cache: CachePlace) -> Source {
         let fields =
@@ -400,11 +325,10 @@ mod tests {
     #[test]
     fn times_are_read_as_the_mapping_says() {
         let read = |text: &str, format: TimeFormat, zone: chrono_tz::Tz| {
-            let mapped = Mapped { place: at("/t"), unit: Unit::Time(format) };
             let source = Source { timezone: zone, ..Source::default() };
-            At { name: "/t", mapped: &mapped, source: &source }
-                .time(&Raw::Text(Cow::Borrowed(text)))
-                .map_or_else(|reject| reject.reason.name().to_owned(), |time| time.to_string())
+            let field = Field::Text(Cow::Borrowed(text));
+            let time = Mapping { name: "/t", field, unit: &Unit::Time(format), source: &source }.time();
+            time.map_or_else(|reject| reject.reason.name().to_owned(), |time| time.unwrap().to_string())
         };
         let (utc, tokyo) = (chrono_tz::Tz::UTC, chrono_tz::Tz::Asia__Tokyo);
         let pattern = |text: &str| TimeFormat::Pattern(text.into());

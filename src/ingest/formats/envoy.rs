@@ -12,7 +12,17 @@
 
 use std::borrow::Cow;
 
-use super::{Entry, Fields, Format, Found, Recognition, Reject, Sink, Skip, path, usage::Totals};
+use super::{
+    Entry, Format, Found, NoRecord, Read, Recognition, Reject, Sink, Skip,
+    shared::{
+        endpoint,
+        field::{Field, members},
+        labels::tags,
+        provider,
+        tokens::Totals,
+        who::Who,
+    },
+};
 use crate::{
     config::Source,
     json::Value,
@@ -49,11 +59,7 @@ impl Format for Envoy {
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
         let Entry::Json(line) = entry else { return sink.skip(Skip::NotUsage) };
-        match Line::read(*line, source).and_then(|line| line.judge(source)) {
-            Ok(Ok(found)) => sink.record(found),
-            Ok(Err(skip)) => sink.skip(skip),
-            Err(reject) => sink.reject(reject),
-        }
+        sink.put(Line::read(*line, source).map_err(NoRecord::from).and_then(|line| line.judge(source)));
     }
 }
 
@@ -87,66 +93,63 @@ impl<'a> Line<'a> {
             agent: None,
             is_mcp: false,
         };
-        for (key, value) in line.entries() {
-            let name = key.raw();
+        for (name, field) in members(line) {
             match name {
-                "start_time" => it.ts = Fields::time(name, Some(value), source.timezone)?,
-                "duration" => it.found.record.latency_ms = Fields::millis(name, Some(value), 1_000)?,
-                "response_code" => it.found.record.http_status = super::http_status(name, value)?,
-                "response_flags" => it.flags = Fields::text(name, Some(value))?,
-                "gen_ai.response.id" => it.found.ids[0] = Fields::text(name, Some(value))?,
-                "x-request-id" | "x_request_id" | "request_id" => it.found.ids[1] = Fields::text(name, Some(value))?,
-                "gen_ai.provider.name" => it.provider = Fields::text(name, Some(value))?,
+                "start_time" => it.ts = field.time(name, source.timezone)?,
+                "duration" => it.found.record.latency_ms = field.millis(name, 1_000)?,
+                "response_code" => it.found.record.http_status = field.http_status(name)?,
+                "response_flags" => it.flags = field.text(name)?,
+                "gen_ai.response.id" => it.found.ids[0] = field.text(name)?,
+                "x-request-id" | "x_request_id" | "request_id" => it.found.ids[1] = field.text(name)?,
+                "gen_ai.provider.name" => it.provider = field.text(name)?,
                 "gen_ai.request.model" | "genai_model_name" | "x-ai-eg-model" | "request_model" => {
-                    it.requested = Fields::text(name, Some(value))?.or(it.requested);
+                    it.requested = field.text(name)?.or(it.requested);
                 }
                 "gen_ai.request.model_override" | "model_name_override" => {
-                    it.overridden = Fields::text(name, Some(value))?.or(it.overridden);
+                    it.overridden = field.text(name)?.or(it.overridden);
                 }
                 "gen_ai.response.model" | "response_model" => {
-                    it.served = Fields::text(name, Some(value))?.or(it.served);
+                    it.served = field.text(name)?.or(it.served);
                 }
                 "x-envoy-origin-path" | "x-envoy-original-path" | "path" | ":path" => {
-                    it.path = Fields::any_text(Some(value)).or(it.path);
+                    it.path = field.any_text().or(it.path);
                 }
-                "user-agent" | "user_agent" => it.agent = Fields::any_text(Some(value)),
-                "mcp.method.name" | "mcp.provider.name" => it.is_mcp |= Fields::any_text(Some(value)).is_some(),
+                "user-agent" | "user_agent" => it.agent = field.any_text(),
+                "mcp.method.name" | "mcp.provider.name" => it.is_mcp |= field.any_text().is_some(),
                 _ => match token_field(&mut it.totals, name) {
-                    Some(field) => *field = Fields::count(name, Some(value))?.or(*field),
-                    None => who(&mut it.found.record, name, value)?,
+                    Some(count) => *count = field.count(name)?.or(*count),
+                    None => who(&mut it.found.record, name, &field)?,
                 },
             }
         }
         if !source.tags.is_empty() {
-            it.found.record.tags = super::tags(line, source);
+            it.found.record.tags = tags(line, source);
         }
         Ok(it)
     }
 
     /// Whether it is usage, and how it ended.
-    fn judge(self, source: &Source) -> Result<Result<Found<'a>, Skip>, Reject> {
+    fn judge(self, source: &Source) -> Read<'a> {
         let Self { mut found, ts, totals, provider, requested, overridden, served, path, flags, agent, is_mcp } = self;
         let path = path.unwrap_or_default();
-        let operation = path::operation(&path);
-        let counts = totals.counts();
+        let operation = endpoint::operation(&path);
+        let counts = totals.gateway_counts();
         if is_mcp {
-            return Ok(Err(Skip::ToolCall));
+            return Err(Skip::ToolCall.into());
         }
         // A request to a model that failed early enough has neither model nor tokens.
         if requested.is_none() && served.is_none() && counts.quality == Quality::Missing && operation.is_none() {
-            let is_probe = path::is_health_check(&path, &agent.unwrap_or_default());
-            return Ok(Err(if is_probe { Skip::HealthCheck } else { Skip::NotUsage }));
+            let is_probe = endpoint::is_health_check(&path, &agent.unwrap_or_default());
+            return Err(if is_probe { Skip::HealthCheck } else { Skip::NotUsage }.into());
         }
-        let Some(ts) = ts else { return Err(Reject::missing("start_time", "the start of the request as RFC 3339")) };
+        let ts = ts.ok_or_else(|| Reject::missing("start_time", "the start of the request as RFC 3339"))?;
         let record = &mut found.record;
-        (record.ts, record.ts_last) = (ts, ts);
+        record.ts = ts;
         record.provider = provider.filter(|name| is_provider(name, source)).unwrap_or_default();
         record.model = served.or(overridden).or_else(|| requested.clone()).unwrap_or_default();
         record.model_requested = requested;
         record.operation = operation.unwrap_or(Operation::Chat);
-        record.quantities = counts.quantities;
-        record.reasoning_tokens = counts.reasoning_tokens;
-        record.quality = counts.quality;
+        counts.put(record);
         record.status = status(record.http_status, flags.as_deref().unwrap_or(""), counts.quality);
         if record.status != Status::Success {
             record.error_code = flags;
@@ -154,7 +157,7 @@ impl<'a> Line<'a> {
         if found.ids[0].is_none() {
             record.part = Cow::Owned(ts.to_string());
         }
-        Ok(Ok(found))
+        Ok(found)
     }
 }
 
@@ -171,7 +174,7 @@ fn token_field<'t>(totals: &'t mut Totals, name: &str) -> Option<&'t mut Option<
         "gen_ai.usage.cache_creation_input_tokens"
         | "gen_ai.usage.cache_creation.input_tokens"
         | "genai_tokens_cache_creation_input"
-        | "llm_cache_creation_input_token" => &mut totals.cache_write_5m,
+        | "llm_cache_creation_input_token" => &mut totals.written,
         "gen_ai.usage.reasoning_tokens"
         | "gen_ai.usage.reasoning.output_tokens"
         | "genai_tokens_reasoning"
@@ -181,20 +184,14 @@ fn token_field<'t>(totals: &'t mut Totals, name: &str) -> Option<&'t mut Option<
 }
 
 /// Who asked: no field of the gateway's own, but headers that operators map.
-fn who<'a>(record: &mut UsageRecord<'a>, name: &str, value: Value<'a>) -> Result<(), Reject> {
-    let short = name.strip_prefix("x-ai-eg-").or_else(|| name.strip_prefix("x-")).unwrap_or(name);
-    let field = match short {
-        "api-key-name" | "api_key_name" | "key-name" | "key_name" | "api-key-id" | "api_key_id" => &mut record.key,
-        "user-id" | "user_id" | "user.id" | "enduser.id" | "user" => &mut record.user,
-        "team" | "team-id" | "team_id" | "team-name" | "team_name" | "tenant-id" | "tenant_id" => {
-            &mut record.team_reported
-        }
-        "project" | "project-id" | "project_id" => &mut record.project,
-        "openai.response.service_tier" | "service_tier" | "service-tier" => &mut record.tier,
+fn who<'a>(record: &mut UsageRecord<'a>, name: &str, field: &Field<'a>) -> Result<(), Reject> {
+    let column = match (name, Who::of(name)) {
+        (_, Some(who)) => who.column(record),
+        ("openai.response.service_tier" | "service_tier" | "service-tier" | "x-service-tier", _) => &mut record.tier,
         _ => return Ok(()),
     };
-    if let Some(text) = Fields::text(name, Some(value))? {
-        *field = Some(text);
+    if let Some(text) = field.text(name)? {
+        *column = Some(text);
     }
     Ok(())
 }
@@ -202,24 +199,7 @@ fn who<'a>(record: &mut UsageRecord<'a>, name: &str, value: Value<'a>) -> Result
 /// Whether `gen_ai.provider.name` is one. A route to a backend has slashes; a
 /// plain word may be the name of a backend too, and then the source knows better.
 fn is_provider(name: &str, source: &Source) -> bool {
-    let known = [
-        "openai",
-        "azure.ai.openai",
-        "azure_openai",
-        "anthropic",
-        "aws.bedrock",
-        "gcp.gemini",
-        "gcp.gen_ai",
-        "gcp.vertex_ai",
-        "cohere",
-        "deepseek",
-        "groq",
-        "mistral_ai",
-        "perplexity",
-        "x_ai",
-    ];
-    known.iter().any(|provider| provider.eq_ignore_ascii_case(name))
-        || (source.provider.is_none() && !name.contains('/'))
+    provider::known(name).is_some() || (source.provider.is_none() && !name.contains('/'))
 }
 
 /// How a request ended, by its code and Envoy's flags, short or long. Envoy
@@ -239,7 +219,7 @@ fn status(code: Option<i16>, flags: &str, quality: Quality) -> Status {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Entry, Format, testing},
+        super::{Entry, Format, shared::testing},
         Envoy,
     };
     use crate::{config::Source, record::Status};

@@ -10,19 +10,25 @@
 //! that it repeats.
 
 use super::{
-    Entry, Fields, Format, Found, Recognition, Reject, RejectReason, Sink, Skip,
-    cell::{self, Cell},
-    endpoint,
-    labels::{Labels, label},
-    page,
-    usage::Counts,
+    Entry, Format, Found, Read, Recognition, Reject, Sink, Skip,
+    shared::{
+        ending, endpoint,
+        field::{Field, fields, has, members, own},
+        labels::Labels,
+        page::Page,
+        tokens::Counts,
+        who::Who,
+    },
 };
 use crate::{
     config::Source,
     json::Value,
-    record::{Meter, Quality, Status, Text, UsageRecord},
+    record::{Meter, Operation, Quality, Status, Text, UsageRecord},
     time::Instant,
 };
+
+/// A page of the request query.
+const PAGE: Page = Page { holds: "data", of_a_record: "request_id" };
 
 #[derive(Debug)]
 pub(super) struct Helicone;
@@ -37,18 +43,18 @@ impl Format for Helicone {
     }
 
     fn recognises(&self, entry: &Entry<'_>) -> Recognition {
-        let has = |names: &[&str]| names.iter().all(|name| cell::has(entry, name));
-        if has(&["response_id", "request_created_at"]) {
-            return Recognition::of(95, "`response_id` and `request_created_at`, as in Helicone's requests");
+        let first = PAGE.first(entry);
+        if has(&first, "response_id") && has(&first, "request_created_at") {
+            Recognition::of(95, "`response_id` and `request_created_at`, as in Helicone's requests")
+        } else {
+            Recognition::NONE
         }
-        let first = page::items(entry, "request_id").and_then(|mut rows| rows.next());
-        first.map_or(Recognition::NONE, |row| self.recognises(&Entry::Json(row)))
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        page::read(entry, "request_id", sink, |row| {
-            let mut request = Request::new(source, cell::has(row, "organization_id"));
-            cell::cells(row).try_for_each(|(name, field)| request.take(name, field))?;
+        PAGE.read(entry, sink, |row| {
+            let mut request = Request::new(source, has(row, "organization_id"));
+            fields(row).try_for_each(|(name, field)| request.take(name, &field))?;
             request.finish()
         });
     }
@@ -141,7 +147,7 @@ impl<'a, 's> Request<'a, 's> {
         }
     }
 
-    fn take(&mut self, name: &str, field: Cell<'a>) -> Result<(), Reject> {
+    fn take(&mut self, name: &str, field: &Field<'a>) -> Result<(), Reject> {
         if let Some(place) = self.tokens.place(name) {
             *place = field.count(name)?;
             return Ok(());
@@ -170,7 +176,7 @@ impl<'a, 's> Request<'a, 's> {
             "costUSD" => self.record.reported_cost = self.record.reported_cost.or(field.cost(name, 0)?),
             "request_path" | "target_url" => {
                 if let Some(url) = field.any_text() {
-                    self.record.operation = endpoint::operation(&url);
+                    self.record.operation = endpoint::operation(&url).unwrap_or(Operation::Other);
                 }
             }
             "request_user_id" | "user_id" => self.record.user = field.any_text().or(self.record.user.take()),
@@ -185,7 +191,7 @@ impl<'a, 's> Request<'a, 's> {
     }
 
     /// An HTTP status, or what stands in its place where there was none.
-    fn status(&mut self, name: &str, field: Cell<'a>) -> Result<(), Reject> {
+    fn status(&mut self, name: &str, field: &Field<'a>) -> Result<(), Reject> {
         let Some(text) = field.text(name)? else { return Ok(()) };
         self.sentinel = match text.as_ref() {
             "-3" => Some(Status::Cancelled),
@@ -193,14 +199,7 @@ impl<'a, 's> Request<'a, 's> {
             // Not answered, or not yet: what was used until then is unknown.
             "-1" | "-2" | "0" => Some(Status::Partial),
             _ => {
-                let code = Fields::parse_count(name, text.trim())?;
-                let code = i16::try_from(code).ok().filter(|code| *code < 1_000);
-                self.record.http_status = Some(code.ok_or_else(|| {
-                    Reject::new(
-                        RejectReason::OutOfRange,
-                        format!("`{name}` is too large, expected an HTTP status code"),
-                    )
-                })?);
+                self.record.http_status = field.http_status(name)?;
                 None
             }
         };
@@ -209,13 +208,17 @@ impl<'a, 's> Request<'a, 's> {
 
     fn properties(&mut self, properties: Value<'_>) {
         self.labels.put_all(properties);
-        let team = label(properties, "team").or_else(|| label(properties, "helicone-property-team"));
-        self.record.team_reported =
-            team.map(|team| Text::Owned(team.into_owned())).or(self.record.team_reported.take());
+        for (name, field) in members(properties) {
+            let name = name.strip_prefix("Helicone-Property-").unwrap_or(name);
+            if let (Some(who), Some(text)) = (Who::of(name), field.any_text()) {
+                let column = who.column(&mut self.record);
+                *column = column.take().or_else(|| Some(own(text)));
+            }
+        }
     }
 
     /// The record, or why there is none.
-    fn finish(self) -> page::Read<'a> {
+    fn finish(self) -> Read<'a> {
         let mut record = self.record;
         let mut counts = self.tokens.counts();
         if record.gateway_cache && counts.quality == Quality::Missing {
@@ -223,22 +226,17 @@ impl<'a, 's> Request<'a, 's> {
         }
         let model = self.served.or(self.model).or(self.asked.clone());
         if counts.quality == Quality::Missing && (model.is_none() || self.ts.is_none()) {
-            return Ok(Err(Skip::NotUsage));
+            return Err(Skip::NotUsage.into());
         }
-        let Some(ts) = self.ts else {
-            return Err(Reject::missing("request_created_at", "the start of the request"));
-        };
-        (record.ts, record.ts_last) = (ts, ts);
-        record.quantities = counts.quantities;
-        record.reasoning_tokens = counts.reasoning_tokens;
-        record.quality = counts.quality;
-        record.status = self.sentinel.unwrap_or_else(|| super::status(record.http_status, None));
+        record.ts = self.ts.ok_or_else(|| Reject::missing("request_created_at", "the start of the request"))?;
+        counts.put(&mut record);
+        record.status = self.sentinel.unwrap_or_else(|| ending::status(record.http_status, None));
         record.model_requested = self.asked;
         record.model = model.unwrap_or_default();
         record.tags = self.labels.into_tags();
         let mut found = Found::new(record);
         found.ids = [self.id, self.response_id];
-        Ok(Ok(found))
+        Ok(found)
     }
 }
 

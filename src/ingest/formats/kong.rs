@@ -11,8 +11,14 @@
 use std::borrow::Cow;
 
 use super::{
-    Entry, Fields, Format, Found, Recognition, Reject, RejectReason, Sink, Skip, path,
-    usage::{self, Totals},
+    Entry, Format, Found, Recognition, Reject, RejectReason, Sink, Skip,
+    shared::{
+        ending, endpoint,
+        field::{Field, members, word},
+        labels::tags,
+        tokens::Totals,
+        usage::Usage,
+    },
 };
 use crate::{
     config::Source,
@@ -84,38 +90,37 @@ impl<'a> Envelope<'a> {
             ai: None,
         };
         let mut upstream_status = None;
-        for (key, value) in line.entries() {
-            let name = key.raw();
+        for (name, field) in members(line) {
+            let of = |path: &[&str]| Field::from(field.value().and_then(|value| value.path(path)));
             match name {
-                "ai" => it.ai = Some(value).filter(|ai| !ai.is_null()),
-                "started_at" => it.ts = Fields::time(name, Some(value), source.timezone)?,
+                "ai" => it.ai = field.value(),
+                "started_at" => it.ts = field.time(name, source.timezone)?,
                 "request" => {
-                    it.ids[0] = Fields::text("request.id", value.get("id"))?;
-                    it.path = Fields::any_text(value.get("uri")).unwrap_or_default();
-                    it.agent = Fields::any_text(value.path(&["headers", "user-agent"])).unwrap_or_default();
+                    it.ids[0] = of(&["id"]).text("request.id")?;
+                    it.path = of(&["uri"]).any_text().unwrap_or_default();
+                    it.agent = of(&["headers", "user-agent"]).any_text().unwrap_or_default();
                 }
                 "response" => {
-                    if let Some(status) = value.some("status") {
-                        it.record.http_status = super::http_status("response.status", status)?;
-                    }
-                    it.ids[1] = Fields::any_text(value.path(&["headers", "x-kong-request-id"]));
+                    it.record.http_status = of(&["status"]).http_status("response.status")?;
+                    it.ids[1] = of(&["headers", "x-kong-request-id"]).any_text();
                 }
                 // One code for each attempt: `502, 200`.
-                "upstream_status" => upstream_status = Fields::any_text(Some(value)),
+                "upstream_status" => upstream_status = field.any_text(),
                 "latencies" => {
-                    it.record.latency_ms = Fields::millis("latencies.request", value.get("request"), 1_000)?;
+                    it.record.latency_ms = of(&["request"]).millis("latencies.request", 1_000)?;
                 }
                 "consumer" => {
-                    it.record.user = Fields::any_text(value.get("custom_id"));
-                    it.record.key = Fields::any_text(value.get("username"))
+                    it.record.user = of(&["custom_id"]).any_text();
+                    it.record.key = of(&["username"])
+                        .any_text()
                         .or_else(|| it.record.user.clone())
-                        .or_else(|| Fields::any_text(value.get("id")))
+                        .or_else(|| of(&["id"]).any_text())
                         .or(it.record.key);
                 }
                 "authenticated_entity" => {
-                    it.record.key = it.record.key.or_else(|| Fields::any_text(value.get("id")));
+                    it.record.key = it.record.key.or_else(|| of(&["id"]).any_text());
                 }
-                "workspace_name" => it.record.project = Fields::any_text(Some(value)),
+                "workspace_name" => it.record.project = field.any_text(),
                 _ => {}
             }
         }
@@ -123,10 +128,10 @@ impl<'a> Envelope<'a> {
             let last = upstream_status.as_deref().and_then(|codes| codes.rsplit([',', ' ']).next()?.parse().ok());
             it.record.http_status = last.filter(|code| (0..1000).contains(code));
         }
-        it.record.status = super::status(it.record.http_status, None);
-        it.record.operation = path::operation(&it.path).unwrap_or(Operation::Chat);
+        it.record.status = ending::status(it.record.http_status, None);
+        it.record.operation = endpoint::operation(&it.path).unwrap_or(Operation::Chat);
         if !source.tags.is_empty() {
-            it.record.tags = super::tags(line, source);
+            it.record.tags = tags(line, source);
         }
         Ok(it)
     }
@@ -157,7 +162,7 @@ impl<'a> Envelope<'a> {
     fn skip(&self) -> Skip {
         if self.ai.is_some_and(|ai| ai.some("mcp").is_some()) {
             Skip::ToolCall
-        } else if path::is_health_check(&self.path, &self.agent) {
+        } else if endpoint::is_health_check(&self.path, &self.agent) {
             Skip::HealthCheck
         } else {
             Skip::NotUsage
@@ -166,33 +171,35 @@ impl<'a> Envelope<'a> {
 
     /// The record of one plugin's call.
     fn call(&self, name: Text<'a>, plugin: Value<'a>, source: &Source) -> Result<Found<'a>, Reject> {
-        let Some(ts) = self.ts else {
-            return Err(Reject::missing("started_at", "the start of the request in milliseconds since 1970"));
-        };
+        let ts = self
+            .ts
+            .ok_or_else(|| Reject::missing("started_at", "the start of the request in milliseconds since 1970"))?;
         let mut found = Found::new(self.record.clone());
         found.ids.clone_from(&self.ids);
         let record = &mut found.record;
-        (record.ts, record.ts_last) = (ts, ts);
-        let meta = |name: &str| plugin.path(&["meta", name]);
-        record.provider = Fields::text("meta.provider_name", meta("provider_name"))?.unwrap_or_default();
-        record.model_requested = Fields::text("meta.request_model", meta("request_model"))?;
-        record.model = Fields::text("meta.response_model", meta("response_model"))?
+        record.ts = ts;
+        let meta = |name: &str| Field::from(plugin.path(&["meta", name]));
+        record.provider = meta("provider_name").text("meta.provider_name")?.unwrap_or_default();
+        record.model_requested = meta("request_model").text("meta.request_model")?;
+        record.model = meta("response_model")
+            .text("meta.response_model")?
             .or_else(|| record.model_requested.clone())
             .unwrap_or_default();
         let is_main = name.is_empty() || name == "proxy" || name.starts_with("ai-proxy");
         if !is_main || record.latency_ms.is_none() {
-            record.latency_ms = Fields::millis("meta.llm_latency", meta("llm_latency"), 1_000)?
-                .or(record.latency_ms.filter(|_| is_main));
+            record.latency_ms =
+                meta("llm_latency").millis("meta.llm_latency", 1_000)?.or(record.latency_ms.filter(|_| is_main));
         }
-        record.streamed = match meta("request_mode").and_then(Value::text).as_deref() {
+        record.streamed = match meta("request_mode").any_text().as_deref() {
             Some("stream") => Some(true),
             Some("oneshot") => Some(false),
             _ => None,
         };
-        let hit = plugin.path(&["cache", "cache_status"]).and_then(Value::text);
-        record.gateway_cache = hit.is_some_and(|status| status.eq_ignore_ascii_case("hit"));
+        let cache = plugin.path(&["cache", "cache_status"]).map_or("", word);
+        record.gateway_cache = cache.eq_ignore_ascii_case("hit");
         if let Some(usage) = plugin.some("usage") {
-            record.reported_cost = Fields::cost("usage.cost", usage.get("cost"), 0)?.filter(|&cost| cost != Usd::ZERO);
+            let cost = Field::from(usage.get("cost")).cost("usage.cost", 0)?;
+            record.reported_cost = cost.filter(|&cost| cost != Usd::ZERO);
             count(usage, Version::of(source), record)?;
         }
         record.part = name;
@@ -202,17 +209,16 @@ impl<'a> Envelope<'a> {
 
 /// Reads a plugin's `usage`, and makes of it what its version meant.
 fn count(usage: Value<'_>, version: Option<Version>, record: &mut UsageRecord<'_>) -> Result<(), Reject> {
-    let mut totals = usage::read_totals(Some(usage))?.unwrap_or_default();
+    let mut totals = Usage::read(Some(usage))?.unwrap_or_default().totals();
     // Up to 3.9.
-    let old = |name: &str| Fields::count(name, usage.get(name));
+    let old = |name: &str| Field::from(usage.get(name)).count(name);
     totals.prompt = totals.prompt.or(old("prompt_token")?);
     totals.completion = totals.completion.or(old("completion_token")?);
     let is_stream = record.streamed == Some(true);
     let worst = adjust(&mut totals, version, &record.provider.to_ascii_lowercase(), is_stream);
-    let counts = totals.counts();
-    record.quantities = counts.quantities;
-    record.reasoning_tokens = counts.reasoning_tokens;
-    record.quality = counts.quality.max(worst);
+    let counts = totals.gateway_counts();
+    counts.put(record);
+    record.quality = record.quality.max(worst);
     Ok(())
 }
 
@@ -223,7 +229,7 @@ fn adjust(totals: &mut Totals, version: Option<Version>, provider: &str, is_stre
     let is_before = |fixed: Version| version.is_some_and(|version| version < fixed);
     match provider {
         "anthropic" => {
-            let has_cache = totals.cached.unwrap_or(0) > 0 || totals.cache_write_5m.unwrap_or(0) > 0;
+            let has_cache = totals.cached.unwrap_or(0) > 0 || totals.written.unwrap_or(0) > 0;
             totals.cache_beside_prompt = is_before(Version::ANTHROPIC_CACHE_IN_PROMPT);
             // Both meanings are possible.
             if has_cache && version.is_none() {
@@ -291,7 +297,7 @@ impl Version {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::testing, *};
+    use super::{super::shared::testing, *};
 
     fn check(version: Option<&str>, ai: &str, expect: &str) {
         let source = Source { source_version: version.map(str::to_owned), ..Source::default() };

@@ -12,11 +12,14 @@
 mod usage;
 
 use super::{
-    Entry, Fields, Format, Found, Recognition, Reject, Sink, Skip,
-    cell::{self, Cell},
-    endpoint::without_provider,
-    labels::{Labels, label},
-    page,
+    Entry, Format, Found, Read, Recognition, Reject, Sink, Skip,
+    shared::{
+        field::{Field, fields, has, members, own},
+        labels::Labels,
+        page::Page,
+        provider::without_provider,
+        who::{Who, max_tokens},
+    },
 };
 use crate::{
     config::Source,
@@ -25,6 +28,9 @@ use crate::{
     record::{Operation, Quality, Status, Text, UsageRecord},
     time::Instant,
 };
+
+/// A page of the observations API.
+const PAGE: Page = Page { holds: "data", of_a_record: "type" };
 
 #[derive(Debug)]
 pub(super) struct Langfuse;
@@ -39,23 +45,21 @@ impl Format for Langfuse {
     }
 
     fn recognises(&self, entry: &Entry<'_>) -> Recognition {
-        let either = |camel: &str, snake: &str| cell::has(entry, camel) || cell::has(entry, snake);
-        if either("traceId", "trace_id") && either("startTime", "start_time") && cell::has(entry, "type") {
-            return if either("usageDetails", "usage_details") || either("parentObservationId", "parent_observation_id")
-            {
-                Recognition::of(95, "`traceId`, `type` and `usageDetails`, as in Langfuse's observations")
-            } else {
-                Recognition::of(50, "`traceId`, `type` and `startTime`, as in Langfuse's observations")
-            };
+        let first = PAGE.first(entry);
+        let either = |camel: &str, snake: &str| has(&first, camel) || has(&first, snake);
+        if !(either("traceId", "trace_id") && either("startTime", "start_time") && has(&first, "type")) {
+            Recognition::NONE
+        } else if either("usageDetails", "usage_details") || either("parentObservationId", "parent_observation_id") {
+            Recognition::of(95, "`traceId`, `type` and `usageDetails`, as in Langfuse's observations")
+        } else {
+            Recognition::of(50, "`traceId`, `type` and `startTime`, as in Langfuse's observations")
         }
-        let first = page::items(entry, "type").and_then(|mut items| items.next());
-        first.map_or(Recognition::NONE, |item| self.recognises(&Entry::Json(item)))
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        page::read(entry, "type", sink, |item| {
+        PAGE.read(entry, sink, |item| {
             let mut observation = Observation::new(source);
-            cell::cells(item).try_for_each(|(name, field)| observation.take(name, field))?;
+            fields(item).try_for_each(|(name, field)| observation.take(name, &field))?;
             observation.finish()
         });
     }
@@ -87,7 +91,7 @@ struct Costs {
 
 impl Costs {
     fn read(costs: Value<'_>) -> Result<Self, Reject> {
-        let total = Fields::cost("costDetails.total", costs.get("total"), 0)?;
+        let total = Field::from(costs.get("total")).cost("costDetails.total", 0)?;
         Ok(Self { is_empty: costs.entries().next().is_none(), total })
     }
 }
@@ -109,7 +113,7 @@ impl<'a, 's> Observation<'a, 's> {
         }
     }
 
-    fn take(&mut self, name: &str, field: Cell<'a>) -> Result<(), Reject> {
+    fn take(&mut self, name: &str, field: &Field<'a>) -> Result<(), Reject> {
         let zone = self.source.timezone;
         match name {
             "id" => self.id = field.text(name)?,
@@ -144,7 +148,7 @@ impl<'a, 's> Observation<'a, 's> {
                 field.any_object(|tags| self.labels.put_all(tags));
             }
             "modelParameters" | "model_parameters" => {
-                field.any_object(|parameters| self.parameters(parameters));
+                self.record.max_tokens = field.any_object(max_tokens).flatten();
             }
             "metadata" => {
                 field.any_object(|metadata| self.metadata(metadata));
@@ -154,58 +158,50 @@ impl<'a, 's> Observation<'a, 's> {
         Ok(())
     }
 
-    fn put_label(&mut self, name: &str, field: Cell<'a>) {
+    fn put_label(&mut self, name: &str, field: &Field<'a>) {
         if let Some(text) = field.any_text() {
             self.labels.put(name, &text);
         }
     }
 
-    fn parameters(&mut self, parameters: Value<'_>) {
-        self.record.max_tokens = ["max_completion_tokens", "max_tokens", "maxTokens"]
-            .into_iter()
-            .find_map(|name| Fields::count(name, parameters.get(name)).ok().flatten());
-    }
-
     /// What instrumentations leave in the metadata: who served it, and for whom.
     fn metadata(&mut self, metadata: Value<'_>) {
-        fn own<'a>(text: Option<Text<'_>>) -> Option<Text<'a>> {
-            text.map(|text| Text::Owned(text.into_owned()))
-        }
         self.labels.put_all(metadata);
         let attributes = metadata.some("attributes").unwrap_or(metadata);
-        let named = |names: &[&str]| own(names.iter().find_map(|name| Fields::any_text(attributes.get(name))));
+        let named =
+            |names: &[&str]| names.iter().find_map(|name| Field::from(attributes.get(name)).any_text()).map(own);
         // Agent frameworks name themselves where the provider should stand.
         self.record.provider = named(&["gen_ai.provider.name", "gen_ai.system", "ls_provider", "llm.provider"])
             .filter(|name: &Text<'_>| !name.contains("agent"))
             .unwrap_or_default();
         self.record.model_requested = named(&["gen_ai.request.model"]);
         self.record.tier = named(&["openai.response.service_tier", "gen_ai.openai.response.service_tier"]);
-        self.record.team_reported = own(label(metadata, "team"));
-        let user = own(label(metadata, "langfuse_user_id").or_else(|| Fields::any_text(attributes.get("user.id"))));
-        self.record.user = self.record.user.take().or(user);
+        self.record.user = self.record.user.take().or_else(|| named(&["langfuse_user_id"]));
+        for (name, field) in members(metadata).chain(members(attributes)) {
+            if let (Some(who), Some(text)) = (Who::of(name), field.any_text()) {
+                let column = who.column(&mut self.record);
+                *column = column.take().or_else(|| Some(own(text)));
+            }
+        }
     }
 
     /// The record, or why there is none.
-    fn finish(self) -> page::Read<'a> {
+    fn finish(self) -> Read<'a> {
         let operation = match self.kind.as_deref() {
             Some("GENERATION") => Operation::Chat,
             Some("EMBEDDING") => Operation::Embedding,
-            Some(_) => return Ok(Err(Skip::NotGeneration)),
-            None => return Ok(Err(Skip::NotUsage)),
+            Some(_) => return Err(Skip::NotGeneration.into()),
+            None => return Err(Skip::NotUsage.into()),
         };
         let mut record = self.record;
         let counts = self.usage.counts();
         if self.model.is_none() && counts.quality == Quality::Missing {
-            return Ok(Err(Skip::NotUsage));
+            return Err(Skip::NotUsage.into());
         }
-        let Some(start) = self.start else {
-            return Err(Reject::missing("startTime", "the start of the request"));
-        };
+        let start = self.start.ok_or_else(|| Reject::missing("startTime", "the start of the request"))?;
         record.operation = operation;
-        (record.ts, record.ts_last) = (start, start);
-        record.quantities = counts.quantities;
-        record.reasoning_tokens = counts.reasoning_tokens;
-        record.quality = counts.quality;
+        record.ts = start;
+        counts.put(&mut record);
         record.reported_cost = self.cost.filter(|&cost| !self.costs.is_empty || cost != Usd::ZERO).or(self.costs.total);
         let took = self.end.map(|end| end.micros() - start.micros()).filter(|&micros| micros >= 0);
         record.latency_ms = took.map(|micros| micros / 1_000);
@@ -220,6 +216,6 @@ impl<'a, 's> Observation<'a, 's> {
         let mut found = Found::new(record);
         found.ids[0] = self.id;
         found.created = Some(start.seconds());
-        Ok(Ok(found))
+        Ok(found)
     }
 }

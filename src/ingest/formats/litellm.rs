@@ -16,8 +16,17 @@ mod call;
 mod metadata;
 mod row;
 
-use super::{Entry, Format, Recognition, Sink, Skip, cell, page};
-use crate::{config::Source, json::Value};
+use super::{
+    Entry, Format, Read, Recognition, Sink, Skip,
+    shared::{
+        field::{fields, has},
+        page::Page,
+    },
+};
+use crate::config::Source;
+
+/// A page of `/spend/logs/v2`.
+const PAGE: Page = Page { holds: "data", of_a_record: "call_type" };
 
 #[derive(Debug)]
 pub(super) struct LiteLlm;
@@ -32,7 +41,8 @@ impl Format for LiteLlm {
     }
 
     fn recognises(&self, entry: &Entry<'_>) -> Recognition {
-        let has = |names: &[&str]| names.iter().all(|name| cell::has(entry, name));
+        let first = PAGE.first(entry);
+        let has = |names: &[&str]| names.iter().all(|name| has(&first, name));
         if has(&["request_id", "call_type", "spend", "startTime"]) {
             return Recognition::of(
                 95,
@@ -48,35 +58,31 @@ impl Format for LiteLlm {
         if has(&["batch_id", "custom_id", "response_cost"]) {
             return Recognition::of(85, "`batch_id`, `custom_id` and `response_cost`, as LiteLLM logs a batch's items");
         }
-        if matches!(entry, Entry::Json(value) if is_daily_sum(*value)) {
+        if is_daily_sum(&first) {
             return Recognition::of(60, "`startTime`, `spend`, `users` and `models`, as LiteLLM sums up a day");
         }
-        let first = page::items(entry, "call_type").and_then(|mut rows| rows.next());
-        first.map_or(Recognition::NONE, |row| self.recognises(&Entry::Json(row)))
+        Recognition::NONE
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        page::read(entry, "call_type", sink, |row| read(row, source));
+        PAGE.read(entry, sink, |row| read(row, source));
     }
 }
 
-fn read<'a>(entry: &Entry<'a>, source: &Source) -> page::Read<'a> {
-    if let Entry::Json(value) = entry
-        && is_daily_sum(*value)
-    {
-        return Ok(Err(Skip::Aggregate));
+fn read<'a>(entry: &Entry<'a>, source: &Source) -> Read<'a> {
+    if is_daily_sum(entry) {
+        return Err(Skip::Aggregate.into());
     }
     let mut row = row::Row::new(source);
-    for (name, field) in cell::cells(entry) {
-        if !row.describe(name, field)? {
-            row.measure(name, field)?;
+    for (name, field) in fields(entry) {
+        if !row.describe(name, &field)? {
+            row.measure(name, &field)?;
         }
     }
     row.finish()
 }
 
 /// What `/spend/logs` answers with by default: sums of a day, no requests.
-fn is_daily_sum(value: Value<'_>) -> bool {
-    ["startTime", "spend", "users", "models"].iter().all(|name| value.get(name).is_some())
-        && value.get("call_type").is_none()
+fn is_daily_sum(entry: &Entry<'_>) -> bool {
+    has(entry, "users") && has(entry, "models") && has(entry, "spend") && !has(entry, "call_type")
 }

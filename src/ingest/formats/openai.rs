@@ -12,12 +12,18 @@
 mod body;
 mod parts;
 
-pub(super) use body::{Body, error_code, is_error, text_of};
-pub(super) use parts::{Finding, of_model, set, split};
+pub(super) use body::Body;
+pub(super) use parts::split;
 
 use super::{
-    Entry, Fields, Format, Recognition, Reject, RejectReason, Sink, Skip, Text,
-    wrapper::{self, Path, Wrapper},
+    Entry, Format, NoRecord, Recognition, Reject, RejectReason, Sink, Skip, Text,
+    shared::{
+        ending::{error_code, is_code},
+        endpoint::Endpoint,
+        field::{Field, word},
+        several::{self, ReadSeveral, Several},
+        wrapper::{self, Wrapper},
+    },
 };
 use crate::{
     config::Source,
@@ -48,17 +54,13 @@ impl Format for OpenAi {
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
         let Entry::Json(line) = entry else { return sink.skip(Skip::NotUsage) };
-        match read(*line, source) {
-            Ok(Ok(finding)) => finding.put(sink),
-            Ok(Err(skip)) => sink.skip(skip),
-            Err(reject) => sink.reject(reject),
-        }
+        several::put(read(*line, source), sink);
     }
 }
 
 fn recognise(body: Value<'_>) -> Recognition {
-    let word = |name: &str| body.get(name).map_or("", text_of);
-    match word("object") {
+    let is = |name: &str| body.get(name).map_or("", word);
+    match is("object") {
         "chat.completion" => return Recognition::of(95, "`object` is `chat.completion`"),
         "chat.completion.chunk" => return Recognition::of(95, "`object` is `chat.completion.chunk`"),
         "text_completion" => return Recognition::of(95, "`object` is `text_completion`"),
@@ -70,21 +72,18 @@ fn recognise(body: Value<'_>) -> Recognition {
     }
     if body.some("x_groq").is_some() {
         Recognition::of(90, "`x_groq`")
-    } else if word("type").starts_with("response.") && body.some("sequence_number").is_some() {
+    } else if is("type").starts_with("response.") && body.some("sequence_number").is_some() {
         Recognition::of(90, "`type` is an event of a Responses stream")
     } else if body.some("choices").is_some_and(Value::is_array) && body.some("usage").is_some() {
         Recognition::of(80, "`choices` beside `usage`")
-    } else if body.some("error").is_some_and(|error| error.some("message").is_some()) && word("type") != "error" {
+    } else if body.some("error").is_some_and(|error| error.some("message").is_some()) && is("type") != "error" {
         Recognition::of(40, "an error as OpenAI-compatible APIs return it")
     } else {
         Recognition::NONE
     }
 }
 
-/// What an entry is: records, no usage, or broken.
-type Reading<'a> = Result<Result<Finding<'a>, Skip>, Reject>;
-
-fn read<'a>(line: Value<'a>, source: &Source) -> Reading<'a> {
+fn read<'a>(line: Value<'a>, source: &Source) -> ReadSeveral<'a> {
     let mut wrapper = Wrapper::new();
     let mut top = Body::default();
     for (key, value) in line.entries() {
@@ -110,14 +109,15 @@ fn read<'a>(line: Value<'a>, source: &Source) -> Reading<'a> {
 }
 
 /// The chunks of one stream in one entry: the last one with usage counts.
-fn read_all<'a>(chunks: Value<'a>, top: &Body<'a>, wrapper: &Wrapper<'a>, source: &Source) -> Reading<'a> {
-    let mut whole: Option<Finding<'a>> = None;
+fn read_all<'a>(chunks: Value<'a>, top: &Body<'a>, wrapper: &Wrapper<'a>, source: &Source) -> ReadSeveral<'a> {
+    let mut whole: Option<Several<'a>> = None;
     let mut skipped = Skip::NotUsage;
     for chunk in chunks.items() {
         let mut wrapper = wrapper.clone();
         let body = open(chunk, &mut wrapper, 1)?;
-        match (finish(&body, top, wrapper, source)?, &mut whole) {
-            (Err(skip), _) => skipped = skip,
+        match (finish(&body, top, wrapper, source), &mut whole) {
+            (Err(NoRecord::Skip(skip)), _) => skipped = skip,
+            (Err(reject), _) => return Err(reject),
             (Ok(next), None) => whole = Some(next),
             (Ok(mut next), Some(whole)) => {
                 if next.has_quantities() || !whole.has_quantities() {
@@ -127,7 +127,7 @@ fn read_all<'a>(chunks: Value<'a>, top: &Body<'a>, wrapper: &Wrapper<'a>, source
             }
         }
     }
-    Ok(whole.ok_or(skipped))
+    whole.ok_or(skipped.into())
 }
 
 /// The body in a member of the wrapper, which may be a response with a status
@@ -141,7 +141,7 @@ fn open<'a>(inner: Value<'a>, wrapper: &mut Wrapper<'a>, layer: u8) -> Result<Bo
             continue;
         }
         match name {
-            "status" | "status_code" => wrapper.take_status(name, value)?,
+            "status" | "status_code" => wrapper.take_status(name, &Field::Json(value))?,
             "response" | "body" if value.is_object() && layer < MAX_LAYERS => nested = Some(value),
             _ => {}
         }
@@ -156,9 +156,9 @@ fn open<'a>(inner: Value<'a>, wrapper: &mut Wrapper<'a>, layer: u8) -> Result<Bo
 /// Why it is no usage, if it is none.
 fn skip(body: &Body<'_>, outer: &Body<'_>, wrapper: &Wrapper<'_>) -> Option<Skip> {
     match wrapper.path {
-        Some(Path::Health) => return Some(Skip::HealthCheck),
-        Some(Path::Poll) => return Some(Skip::Poll),
-        Some(Path::Free) => return Some(Skip::NotUsage),
+        Some(Endpoint::Health) => return Some(Skip::HealthCheck),
+        Some(Endpoint::Poll) => return Some(Skip::Poll),
+        Some(Endpoint::Free) => return Some(Skip::NotUsage),
         _ => {}
     }
     match body.object {
@@ -183,15 +183,15 @@ fn skip(body: &Body<'_>, outer: &Body<'_>, wrapper: &Wrapper<'_>) -> Option<Skip
 
 /// Puts the metadata and the body together. `outer` is what stood beside the
 /// body under names that bodies use, too.
-fn finish<'a>(body: &Body<'a>, outer: &Body<'a>, mut wrapper: Wrapper<'a>, source: &Source) -> Reading<'a> {
+fn finish<'a>(body: &Body<'a>, outer: &Body<'a>, mut wrapper: Wrapper<'a>, source: &Source) -> ReadSeveral<'a> {
     if let Some(skip) = skip(body, outer, &wrapper) {
-        return Ok(Err(skip));
+        return Err(skip.into());
     }
     if body.is_anthropic() {
-        return Err(Reject::new(
+        return Err(NoRecord::Reject(Reject::new(
             RejectReason::WrongType,
             "`type` is `message`, expected a body in OpenAI's shape: read Anthropic's with `format = \"anthropic\"`",
-        ));
+        )));
     }
     set_time(body, outer, &mut wrapper, source)?;
     set_names(body, outer, &mut wrapper);
@@ -201,28 +201,28 @@ fn finish<'a>(body: &Body<'a>, outer: &Body<'a>, mut wrapper: Wrapper<'a>, sourc
     record.error_code = record.error_code.take().or_else(|| error_code(error?));
     record.operation = operation;
     record.reported_cost = body.reported_cost()?.or(record.reported_cost);
-    set(&mut wrapper.found, body.counts()?);
+    body.counts()?.put(record);
     wrapper.fill_quantities();
     set_audio(outer, &mut wrapper)?;
     wrapper.fill_key();
     let mut status = wrapper.status(error.is_some());
     let record = &mut wrapper.found.record;
     if record.model.is_empty() && record.quantities.any() && body.has_usage() {
-        return Err(Reject::missing("model", "the name of the model, in the body or beside it"));
+        return Err(Reject::missing("model", "the name of the model, in the body or beside it").into());
     }
     let is_unfinished = body.is_chunk() && record.quality == Quality::Missing && body.breakdown.is_none();
     if status == Status::Success && (is_unfinished || body.stream_error.is_some()) {
         status = Status::Partial;
     }
     record.status = status;
-    let stopped = || body.stream_error.clone().filter(|code| body::is_code(code));
+    let stopped = || body.stream_error.clone().filter(|code| is_code(code));
     record.error_code = record.error_code.take().or_else(stopped);
-    split(body, wrapper.found).map(Ok)
+    Ok(split(body, wrapper.found)?)
 }
 
 fn set_time<'a>(body: &Body<'a>, outer: &Body<'a>, wrapper: &mut Wrapper<'a>, source: &Source) -> Result<(), Reject> {
     // Who looks at an answer later logs when they looked.
-    let is_late = body.in_background || matches!(wrapper.path, Some(Path::Retrieves(_)));
+    let is_late = body.in_background || matches!(wrapper.path, Some(Endpoint::Retrieves(_)));
     let mut time = wrapper.time().filter(|_| !is_late);
     if time.is_none() {
         time = body.time()?.or(wrapper.time());
@@ -234,7 +234,7 @@ fn set_time<'a>(body: &Body<'a>, outer: &Body<'a>, wrapper: &mut Wrapper<'a>, so
         return Err(Reject::missing("created", "the time in the body, or `ts` beside it: log when each request came"));
     };
     let record = &mut wrapper.found.record;
-    (record.ts, record.ts_last) = (time, time);
+    record.ts = time;
     if is_late {
         record.latency_ms = None;
     }
@@ -250,7 +250,7 @@ fn set_audio(outer: &Body<'_>, wrapper: &mut Wrapper<'_>) -> Result<(), Reject> 
     let record = &mut wrapper.found.record;
     let is_audio = matches!(record.operation, Operation::Transcription | Operation::Translation);
     if is_audio && has_latency && !record.quantities.any() && outer.duration.is_some() {
-        record.quantities[Meter::AudioMs] = Fields::millis("duration", outer.duration, 1_000_000)?;
+        record.quantities[Meter::AudioMs] = Field::from(outer.duration).millis("duration", 1_000_000)?;
         record.quality = Quality::Reported;
     }
     Ok(())

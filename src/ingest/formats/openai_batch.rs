@@ -5,7 +5,7 @@
 //! `created`, else the batch's (`created_at` or `batch` beside the line), never
 //! the time at which somebody fetched the file. Error lines, transcriptions and
 //! embeddings have neither; for them the time in the provider's own ids is
-//! taken (see [`super::id_time`]), and only a line without any is refused.
+//! taken (see [`super::shared::id_time`]), and only a line without any is refused.
 //! `custom_id` is chosen by the client and is no id; as a label it can be kept
 //! by naming it in the source's `tags`. Requests that a batch did not run
 //! (expired, cancelled) are errors, which cost nothing.
@@ -13,11 +13,16 @@
 use chrono_tz::Tz;
 
 use super::{
-    Entry, Fields, Format, Recognition, Reject, Sink, Skip, Text,
-    id_time::time_in_id,
-    openai::{Body, Finding, error_code, operation, set, split, text_of},
-    tags,
-    wrapper::Wrapper,
+    Entry, Format, Recognition, Reject, Sink, Skip, Text,
+    openai::{Body, operation, split},
+    shared::{
+        ending::error_code,
+        field::{Field, members, word},
+        id_time::time_in_id,
+        labels::tags,
+        several::{self, ReadSeveral},
+        wrapper::Wrapper,
+    },
 };
 use crate::{config::Source, json::Value, record::Quality, time::Instant};
 
@@ -31,13 +36,13 @@ impl Format for OpenAiBatch {
 
     fn recognises(&self, entry: &Entry<'_>) -> Recognition {
         let Entry::Json(line) = entry else { return Recognition::NONE };
-        if line.get("object").map(text_of) == Some("batch") && line.some("request_counts").is_some() {
+        if line.get("object").map(word) == Some("batch") && line.some("request_counts").is_some() {
             return Recognition::of(70, "`object` is `batch`");
         }
         if line.some("custom_id").is_none() {
             return Recognition::NONE;
         }
-        let has_id = line.get("id").map(text_of).is_some_and(|id| id.starts_with("batch_req_"));
+        let has_id = line.get("id").map(word).is_some_and(|id| id.starts_with("batch_req_"));
         let has_response = line.path(&["response", "status_code"]).is_some();
         match (has_id, has_response) {
             (true, _) => Recognition::of(98, "`custom_id` and an `id` that begins with `batch_req_`"),
@@ -48,11 +53,7 @@ impl Format for OpenAiBatch {
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
         let Entry::Json(line) = entry else { return sink.skip(Skip::NotUsage) };
-        match read(*line, source) {
-            Ok(Ok(finding)) => finding.put(sink),
-            Ok(Err(skip)) => sink.skip(skip),
-            Err(reject) => sink.reject(reject),
-        }
+        several::put(read(*line, source), sink);
     }
 }
 
@@ -87,21 +88,21 @@ impl<'a> Line<'a> {
         };
         for (key, value) in line.entries() {
             let name = key.raw();
-            let field = Some(value);
+            let field = Field::Json(value);
             match name {
-                "id" => it.id = Fields::text(name, field)?,
+                "id" => it.id = field.text(name)?,
                 "custom_id" => it.has_custom_id = !value.is_null(),
                 "response" => it.take_response(value)?,
                 "error" => it.error = Some(value).filter(|value| value.is_object()),
                 "created" | "created_at" | "batch_created_at" => {
-                    it.batch_created = Fields::time(name, field, source.timezone)?.or(it.batch_created);
+                    it.batch_created = field.time(name, source.timezone)?.or(it.batch_created);
                 }
                 "batch" => {
-                    let created = Fields::time("batch.created_at", value.get("created_at"), source.timezone)?;
+                    let created = Field::from(value.get("created_at")).time("batch.created_at", source.timezone)?;
                     it.batch_created = created.or(it.batch_created);
                 }
                 "method" => it.is_input = true,
-                "object" => it.is_job = matches!(text_of(value), "batch" | "list"),
+                "object" => it.is_job = matches!(word(value), "batch" | "list"),
                 _ => it.wrapper.take(name, value, source)?,
             }
         }
@@ -113,11 +114,11 @@ impl<'a> Line<'a> {
     }
 
     fn take_response(&mut self, response: Value<'a>) -> Result<(), Reject> {
-        for (key, value) in response.entries() {
-            match key.raw() {
-                "status_code" => self.wrapper.take_status("response.status_code", value)?,
-                "request_id" => self.request_id = Fields::text("response.request_id", Some(value))?,
-                "body" => self.body = Some(value).filter(|value| value.is_object()),
+        for (name, field) in members(response) {
+            match name {
+                "status_code" => self.wrapper.take_status("response.status_code", &field)?,
+                "request_id" => self.request_id = field.text("response.request_id")?,
+                "body" => self.body = field.value().filter(|value| value.is_object()),
                 _ => {}
             }
         }
@@ -131,33 +132,30 @@ impl<'a> Line<'a> {
     }
 }
 
-fn read<'a>(line: Value<'a>, source: &Source) -> Result<Result<Finding<'a>, Skip>, Reject> {
+fn read<'a>(line: Value<'a>, source: &Source) -> ReadSeveral<'a> {
     let mut line = Line::read(line, source)?;
     if line.is_job {
-        return Ok(Err(Skip::Aggregate));
+        return Err(Skip::Aggregate.into());
     }
     if line.body.is_none() && line.error.is_none() {
         let is_result = line.has_custom_id && !line.is_input;
-        return if is_result {
-            Err(Reject::missing("response.body", "the provider's answer, or `error`"))
+        return Err(if is_result {
+            Reject::missing("response.body", "the provider's answer, or `error`").into()
         } else {
-            Ok(Err(Skip::NotUsage))
-        };
+            Skip::NotUsage.into()
+        });
     }
     let body = line.body.map_or_else(|| Ok(Body::default()), Body::read)?;
     if body.id.as_deref().is_some_and(|id| id.starts_with("modr-")) {
-        return Ok(Err(Skip::NotUsage));
+        return Err(Skip::NotUsage.into());
     }
     let time = body.created(Tz::UTC)?.or_else(|| line.time()).or(body.time()?);
-    let Some(time) = time else {
-        return Err(Reject::missing(
-            "created",
-            "the time in the body, or the batch's own `created_at` beside the line",
-        ));
-    };
+    let time = time.ok_or_else(|| {
+        Reject::missing("created", "the time in the body, or the batch's own `created_at` beside the line")
+    })?;
     let counts = body.counts()?;
     if body.model.is_none() && counts.quality != Quality::Missing && body.has_usage() {
-        return Err(Reject::missing("response.body.model", "the name of the model that served the request"));
+        return Err(Reject::missing("response.body.model", "the name of the model that served the request").into());
     }
     let error = body.error.or(line.error);
     let asked = line.wrapper.operation();
@@ -165,15 +163,15 @@ fn read<'a>(line: Value<'a>, source: &Source) -> Result<Result<Finding<'a>, Skip
     found.ids = [body.id.clone(), body.groq_id.clone().or(line.request_id).or(line.id)];
     found.created = body.id.as_ref().and_then(|_| body.created_second());
     let record = &mut found.record;
-    (record.ts, record.ts_last) = (time, time);
+    record.ts = time;
     record.model = body.model.clone().unwrap_or_default();
     record.tier = Some(Text::Borrowed("batch"));
     record.error_code = error.and_then(error_code);
     record.operation = operation(&body, asked);
     record.reported_cost = body.reported_cost()?;
-    set(found, counts);
+    counts.put(record);
     line.wrapper.fill_quantities();
     line.wrapper.fill_key();
     line.wrapper.found.record.status = line.wrapper.status(error.is_some());
-    split(&body, line.wrapper.found).map(Ok)
+    Ok(split(&body, line.wrapper.found)?)
 }

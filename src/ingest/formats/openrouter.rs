@@ -9,14 +9,24 @@
 
 use std::borrow::Cow;
 
-use super::{CsvRow, Entry, Fields, Format, Found, Recognition, Reject, Sink, Skip, usage::Totals};
+use super::{
+    CsvRow, Entry, Format, Found, Read, Recognition, Reject, Sink, Skip,
+    shared::{
+        field::{Field, fields, members},
+        labels::{Labels, tags},
+        page::Page,
+        tokens::Totals,
+    },
+};
 use crate::{
     config::Source,
-    json::Value,
     money::Usd,
     record::{Operation, Quality, Status, Text, UsageRecord},
     time::Instant,
 };
+
+/// What the API answers with: one generation, or the days of an activity.
+const PAGE: Page = Page { holds: "data", of_a_record: "created_at" };
 
 #[derive(Debug)]
 pub(super) struct OpenRouter;
@@ -36,11 +46,11 @@ impl Format for OpenRouter {
                 Recognition::of(98, "the columns `generation_id` and `model_permaslug`")
             }
             Entry::Csv(row) if row.has("model_permaslug") => Recognition::of(60, "the column `model_permaslug`"),
-            Entry::Json(line) => {
-                let data = line.some("data").unwrap_or(*line);
-                if data.some("native_tokens_prompt").is_some() || data.some("native_tokens_completion").is_some() {
+            Entry::Json(_) => {
+                let Entry::Json(first) = PAGE.first(entry) else { return Recognition::NONE };
+                if first.some("native_tokens_prompt").is_some() || first.some("native_tokens_completion").is_some() {
                     Recognition::of(95, "`native_tokens_prompt` of a generation")
-                } else if data.items().next().unwrap_or(data).some("model_permaslug").is_some() {
+                } else if first.some("model_permaslug").is_some() {
                     Recognition::of(90, "`model_permaslug` of the activity API")
                 } else {
                     Recognition::NONE
@@ -54,131 +64,111 @@ impl Format for OpenRouter {
         match entry {
             // The summary export.
             Entry::Csv(row) if !row.has("generation_id") => sink.skip(Skip::Aggregate),
-            Entry::Csv(row) => match activity(row, source) {
-                Ok(found) => sink.record(found),
-                Err(reject) => sink.reject(reject),
-            },
-            Entry::Json(line) => {
-                let data = line.some("data").unwrap_or(*line);
-                let first = data.items().next().unwrap_or(data);
-                if first.some("requests").is_some() {
-                    return sink.skip(Skip::Aggregate);
-                }
-                match generation(data, source) {
-                    Ok(Some(found)) => sink.record(found),
-                    Ok(None) => sink.skip(Skip::NotUsage),
-                    Err(reject) => sink.reject(reject),
-                }
-            }
+            Entry::Csv(row) => sink.put(activity(row, source)),
+            Entry::Json(_) => PAGE.read(entry, sink, |record| generation(record, source)),
         }
     }
 }
 
 /// A row of the activity export.
-fn activity<'a>(row: &CsvRow<'a>, source: &Source) -> Result<Found<'a>, Reject> {
-    let text = |name: &str| row.get(name).map(Cow::Borrowed);
-    let count = |name: &str| row.get(name).map(|digits| Fields::parse_count(name, digits.trim())).transpose();
-    let cost = |name: &str| row.get(name).map(|digits| Fields::parse_cost(name, digits.trim(), 0)).transpose();
-    let flag = |name: &str| row.get(name).map(|word| word.eq_ignore_ascii_case("true"));
-
-    let Some(created) = row.get("created_at") else {
-        return Err(Reject::missing("created_at", "the time of the generation"));
-    };
-    let ts = Fields::parse_time("created_at", created.trim(), chrono_tz::Tz::UTC)?;
+fn activity<'a>(row: &CsvRow<'a>, source: &Source) -> Read<'a> {
+    let text = |name: &str| row.field(name).any_text();
+    let count = |name: &str| row.field(name).count(name);
+    let ts = row.field("created_at").time("created_at", chrono_tz::Tz::UTC)?;
+    let ts = ts.ok_or_else(|| Reject::missing("created_at", "the time of the generation"))?;
     let mut found = Found::new(UsageRecord::at(ts));
     found.ids[0] = text("generation_id");
-    let Some(model) = row.get("model_permaslug") else {
-        return Err(Reject::missing("model_permaslug", "the name of the model"));
-    };
+    let model = text("model_permaslug").ok_or_else(|| Reject::missing("model_permaslug", "the name of the model"))?;
     let record = &mut found.record;
-    record.model = variant_of(Cow::Borrowed(model), row.get("variant"));
-    record.provider = biller(cost("byok_usage_inference")?.is_some_and(|cost| cost > Usd::ZERO), text("provider_name"));
+    record.model = variant_of(model, row.get("variant"));
+    let paid_elsewhere = row.field("byok_usage_inference").cost("byok_usage_inference", 0)?;
+    record.provider = biller(paid_elsewhere.is_some_and(|cost| cost > Usd::ZERO), text("provider_name"));
     record.key = text("api_key_name");
     record.user = text("user");
     record.project = text("app_name");
-    record.streamed = flag("streamed");
-    record.latency_ms = row
-        .get("generation_time_ms")
-        .map(|digits| Fields::parse_millis("generation_time_ms", digits.trim(), 1_000))
-        .transpose()?;
-    record.reported_cost = cost("cost_total")?;
-    finish(
-        record,
-        Totals {
-            prompt: count("tokens_prompt")?,
-            completion: count("tokens_completion")?,
-            cached: count("tokens_cached")?,
-            reasoning: count("tokens_reasoning")?,
-            ..Totals::default()
-        },
-    );
-    ended(record, flag("cancelled"), row.get("finish_reason_normalized"), text("finish_reason_raw"));
-    record.tags = super::tags_of(
-        source
-            .tags
-            .iter()
-            .filter_map(|tag| Some((Cow::Borrowed(tag.as_str()), Cow::Borrowed(row.get(tag)?))))
-            .collect(),
-    );
+    record.streamed = row.field("streamed").flag();
+    record.latency_ms = row.field("generation_time_ms").millis("generation_time_ms", 1_000)?;
+    record.reported_cost = row.field("cost_total").cost("cost_total", 0)?;
+    let totals = Totals {
+        prompt: count("tokens_prompt")?,
+        completion: count("tokens_completion")?,
+        cached: count("tokens_cached")?,
+        reasoning: count("tokens_reasoning")?,
+        ..Totals::default()
+    };
+    totals.counts().put(record);
+    let cancelled = row.field("cancelled").flag();
+    ended(record, cancelled, row.get("finish_reason_normalized"), text("finish_reason_raw"));
+    let mut labels = Labels::new(source);
+    fields(&Entry::Csv(*row)).for_each(|(name, field)| labels.put_field(name, &field));
+    record.tags = labels.into_tags();
     Ok(found)
 }
 
 /// What `GET /api/v1/generation` says. The native tokens are the billed ones;
 /// the others are counted in the same way for all models.
-fn generation<'a>(data: Value<'a>, source: &Source) -> Result<Option<Found<'a>>, Reject> {
+fn generation<'a>(entry: &Entry<'a>, source: &Source) -> Read<'a> {
+    let Entry::Json(data) = *entry else { return Err(Skip::NotUsage.into()) };
+    if data.some("requests").is_some() {
+        return Err(Skip::Aggregate.into());
+    }
     let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
     let record = &mut found.record;
     let (mut native, mut normalised) = (Totals::default(), Totals::default());
     let (mut ts, mut model, mut upstream, mut is_byok, mut cancelled) = (None, None, None, false, None);
     let (mut finish_reason, mut native_finish_reason) = (None, None);
-    for (key, value) in data.entries() {
-        let name = key.raw();
-        let count = || Fields::count(name, Some(value));
+    for (name, field) in members(data) {
+        let count = || field.count(name);
         match name {
-            "id" => found.ids[0] = Fields::text(name, Some(value))?,
-            "created_at" => ts = Fields::time(name, Some(value), chrono_tz::Tz::UTC)?,
-            "model" => model = Fields::text(name, Some(value))?,
-            "provider_name" => upstream = Fields::text(name, Some(value))?,
-            "is_byok" => is_byok = value.bool() == Some(true),
-            "total_cost" => record.reported_cost = Fields::cost(name, Some(value), 0)?,
+            "id" => found.ids[0] = field.text(name)?,
+            "created_at" => ts = field.time(name, chrono_tz::Tz::UTC)?,
+            "model" => model = field.text(name)?,
+            "provider_name" => upstream = field.text(name)?,
+            "is_byok" => is_byok = field.flag() == Some(true),
+            "total_cost" => record.reported_cost = field.cost(name, 0)?,
             "native_tokens_prompt" => native.prompt = count()?,
             "native_tokens_completion" => native.completion = count()?,
             "native_tokens_cached" => native.cached = count()?,
             "native_tokens_reasoning" => native.reasoning = count()?,
             "tokens_prompt" => normalised.prompt = count()?,
             "tokens_completion" => normalised.completion = count()?,
-            "generation_time" => record.latency_ms = Fields::millis(name, Some(value), 1_000)?,
-            "streamed" => record.streamed = value.bool(),
-            "cancelled" => cancelled = value.bool(),
-            "finish_reason" => finish_reason = Fields::any_text(Some(value)),
-            "native_finish_reason" => native_finish_reason = Fields::any_text(Some(value)),
-            "service_tier" => record.tier = Fields::text(name, Some(value))?,
-            "external_user" => record.user = Fields::text(name, Some(value))?,
-            "api_type" => record.operation = operation(value),
-            "response_cache_source_id" => record.gateway_cache = Fields::any_text(Some(value)).is_some(),
+            "generation_time" => record.latency_ms = field.millis(name, 1_000)?,
+            "streamed" => record.streamed = field.flag(),
+            "cancelled" => cancelled = field.flag(),
+            "finish_reason" => finish_reason = field.any_text(),
+            "native_finish_reason" => native_finish_reason = field.any_text(),
+            "service_tier" => record.tier = field.text(name)?,
+            "external_user" => record.user = field.text(name)?,
+            "api_type" => record.operation = operation(&field),
+            "response_cache_source_id" => record.gateway_cache = field.any_text().is_some(),
             _ => {}
         }
     }
     let is_native = native.prompt.is_some() || native.completion.is_some();
     let Some(model) = model else {
-        return if is_native { Err(Reject::missing("model", "the name of the model")) } else { Ok(None) };
+        let missing = || Reject::missing("model", "the name of the model").into();
+        return Err(if is_native { missing() } else { Skip::NotUsage.into() });
     };
-    let Some(ts) = ts else { return Err(Reject::missing("created_at", "the time of the generation")) };
-    (record.ts, record.ts_last) = (ts, ts);
+    record.ts = ts.ok_or_else(|| Reject::missing("created_at", "the time of the generation"))?;
     record.model = model;
     record.provider = biller(is_byok, upstream);
-    finish(record, if is_native { native } else { normalised });
+    if is_native { native } else { normalised }.counts().put(record);
     if !is_native {
         record.quality = record.quality.max(Quality::Estimated);
     }
     ended(record, cancelled, finish_reason.as_deref(), native_finish_reason);
-    record.tags = super::tags(data, source);
-    Ok(Some(found))
+    record.tags = tags(data, source);
+    Ok(found)
 }
 
-/// Who bills: the upstream provider where the key is the user's own.
+/// Who bills: the upstream provider where the key is the user's own. Its Google
+/// is Vertex; the other one is `Google AI Studio`.
 fn biller(is_own_key: bool, upstream: Option<Text<'_>>) -> Text<'_> {
-    upstream.filter(|_| is_own_key).unwrap_or(Cow::Borrowed("openrouter"))
+    match upstream.filter(|_| is_own_key) {
+        Some(upstream) if upstream == "Google" => Cow::Borrowed("vertex"),
+        Some(upstream) => upstream,
+        None => Cow::Borrowed("openrouter"),
+    }
 }
 
 /// A variant other than the standard one has prices of its own: `model:free`.
@@ -189,20 +179,13 @@ fn variant_of<'a>(model: Text<'a>, variant: Option<&str>) -> Text<'a> {
     }
 }
 
-fn operation(value: Value<'_>) -> Operation {
-    match value.text().as_deref() {
+fn operation(field: &Field<'_>) -> Operation {
+    match field.any_text().as_deref() {
         Some("embeddings" | "embedding") => Operation::Embedding,
         Some("responses") => Operation::Responses,
         Some("text_completions") => Operation::Completion,
         _ => Operation::Chat,
     }
-}
-
-fn finish(record: &mut UsageRecord<'_>, totals: Totals) {
-    let counts = totals.counts();
-    record.quantities = counts.quantities;
-    record.reasoning_tokens = counts.reasoning_tokens;
-    record.quality = counts.quality;
 }
 
 /// How it ended. A cancelled generation may cost what was made of it.
@@ -222,7 +205,7 @@ fn ended<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::testing, *};
+    use super::{super::shared::testing, *};
 
     const COLUMNS: &str = "generation_id,created_at,cost_total,byok_usage_inference,tokens_prompt,tokens_completion,tokens_reasoning,tokens_cached,model_permaslug,provider_name,variant,cancelled,streamed,user,finish_reason_raw,finish_reason_normalized,generation_time_ms,app_name,api_key_name";
 

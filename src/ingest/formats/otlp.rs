@@ -14,7 +14,13 @@ use std::{borrow::Cow, collections::HashMap};
 
 use attributes::Attributes;
 
-use super::{Entry, Fields, Format, Found, Recognition, Reject, RejectReason, Sink, Skip};
+use super::{
+    Entry, Format, Found, Recognition, Reject, RejectReason, Sink, Skip,
+    shared::{
+        ending,
+        field::{Field, members},
+    },
+};
 use crate::{
     config::Source,
     json::Value,
@@ -93,18 +99,21 @@ struct Span<'a> {
 fn read_span<'a>(span: Value<'a>, about: Option<Value<'a>>, source: &Source) -> Result<Span<'a>, Reject> {
     let mut ids = [const { Cow::Borrowed("") }; 3];
     let (mut start, mut end, mut failed) = (None, None, false);
-    let mut attributes = Attributes::default();
-    for (key, value) in span.entries() {
-        let name = key.raw();
+    let mut attributes = Attributes::new(source);
+    for (name, field) in members(span) {
         match name {
-            "traceId" => ids[0] = Fields::any_text(Some(value)).unwrap_or_default(),
-            "spanId" => ids[1] = Fields::any_text(Some(value)).unwrap_or_default(),
-            "parentSpanId" => ids[2] = Fields::any_text(Some(value)).unwrap_or_default(),
-            "startTimeUnixNano" => start = Some(value),
-            "endTimeUnixNano" => end = Some(value),
-            "attributes" => attributes.read(value, source)?,
+            "traceId" => ids[0] = field.any_text().unwrap_or_default(),
+            "spanId" => ids[1] = field.any_text().unwrap_or_default(),
+            "parentSpanId" => ids[2] = field.any_text().unwrap_or_default(),
+            "startTimeUnixNano" => start = field.value(),
+            "endTimeUnixNano" => end = field.value(),
+            "attributes" => {
+                if let Some(list) = field.value() {
+                    attributes.read(list)?;
+                }
+            }
             "status" => {
-                let code = value.get("code").map_or("", Value::raw);
+                let code = field.value().and_then(|status| status.get("code")).map_or("", Value::raw);
                 failed = matches!(code, "2" | "STATUS_CODE_ERROR");
             }
             _ => {}
@@ -123,9 +132,9 @@ fn read_span<'a>(span: Value<'a>, about: Option<Value<'a>>, source: &Source) -> 
         .map(|end| (end.micros() - ts.micros()) / 1_000)
         .filter(|&latency_ms| latency_ms >= 0);
     if let Some(about) = about {
-        attributes.read_resource(about, source)?;
+        attributes.read_resource(about)?;
     }
-    attributes.fill(&mut found, source);
+    attributes.fill(&mut found);
     let record = &mut found.record;
     let word = record.error_code.as_deref().unwrap_or_default();
     record.status = if ["Cancel", "cancel", "Abort"].iter().any(|sign| word.contains(sign)) {
@@ -133,7 +142,7 @@ fn read_span<'a>(span: Value<'a>, about: Option<Value<'a>>, source: &Source) -> 
     } else if failed || !word.is_empty() {
         Status::Error
     } else {
-        super::status(record.http_status, None)
+        ending::status(record.http_status, None)
     };
     if !span.id.1.is_empty() {
         found.ids[1] = Some(Cow::Owned(format!("{}-{}", span.id.0, span.id.1)));
@@ -148,8 +157,8 @@ fn read_span<'a>(span: Value<'a>, about: Option<Value<'a>>, source: &Source) -> 
 /// JavaScript SDKs write.
 fn time(name: &str, value: Option<Value<'_>>) -> Result<Option<Instant>, Reject> {
     match value.and_then(halves) {
-        Some(nanos) => Fields::parse_epoch(name, &nanos.to_string()).map(Some),
-        None => Fields::time(name, value, chrono_tz::Tz::UTC),
+        Some(nanos) => Field::Text(nanos.to_string().into()).time(name, chrono_tz::Tz::UTC),
+        None => Field::from(value).time(name, chrono_tz::Tz::UTC),
     }
 }
 
@@ -225,7 +234,7 @@ fn both_have_their_own_id(one: &Found<'_>, other: &Found<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::testing, *};
+    use super::{super::shared::testing, *};
 
     /// A span of trace `t`: its id, its parent's, and its attributes.
     fn span(id: &str, parent: &str, attributes: &str) -> String {

@@ -10,19 +10,27 @@
 use chrono::DateTime;
 
 use super::{
-    Entry, Fields, Format, Found, Recognition, Reject, RejectReason, Sink, Skip,
-    cell::{self, Cell},
-    endpoint,
-    labels::{Labels, label},
-    page,
-    passed_on::Passed,
+    Entry, Format, Found, Read, Recognition, Reject, Sink, Skip,
+    shared::{
+        answer::Answer,
+        ending, endpoint,
+        field::{Field, fields, has, members, own},
+        labels::Labels,
+        page::Page,
+        tokens::Totals,
+        usage::Usage,
+        who::{Who, max_tokens},
+    },
 };
 use crate::{
     config::Source,
     json::Value,
-    record::{Quality, Status, Text, UsageRecord},
+    record::{Operation, Quality, Status, Text, UsageRecord},
     time::Instant,
 };
+
+/// A page of logs.
+const PAGE: Page = Page { holds: "data", of_a_record: "ai_model" };
 
 #[derive(Debug)]
 pub(super) struct Portkey;
@@ -37,24 +45,22 @@ impl Format for Portkey {
     }
 
     fn recognises(&self, entry: &Entry<'_>) -> Recognition {
-        let count = |names: &[&str]| names.iter().filter(|name| cell::has(entry, name)).count();
+        let first = PAGE.first(entry);
+        let count = |names: &[&str]| names.iter().filter(|name| has(&first, name)).count();
         let units = count(&["req_units", "res_units", "total_units"]);
         match (count(&["ai_org", "ai_model"]), units) {
             (2, 1..) => Recognition::of(95, "`ai_org`, `ai_model` and units, as in Portkey's log exports"),
             (2, 0) if count(&["is_success", "response_status_code", "request_url"]) > 0 => {
                 Recognition::of(70, "`ai_org` and `ai_model`, as in Portkey's log exports")
             }
-            _ => {
-                let first = page::items(entry, "ai_model").and_then(|mut logs| logs.next());
-                first.map_or(Recognition::NONE, |log| self.recognises(&Entry::Json(log)))
-            }
+            _ => Recognition::NONE,
         }
     }
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
-        page::read(entry, "ai_model", sink, |log| {
+        PAGE.read(entry, sink, |log| {
             let mut found = Log::new(source);
-            cell::cells(log).try_for_each(|(name, field)| found.take(name, field))?;
+            fields(log).try_for_each(|(name, field)| found.take(name, &field))?;
             found.finish()
         });
     }
@@ -72,19 +78,8 @@ struct Log<'a, 's> {
     is_success: Option<bool>,
     is_other_currency: bool,
     /// What the columns count.
-    units: Passed,
-    response: Option<Body<'a>>,
-}
-
-/// What the body of a response says.
-#[derive(Debug)]
-struct Body<'a> {
-    id: Option<Text<'a>>,
-    model: Option<Text<'a>>,
-    tier: Option<Text<'a>>,
-    created: Option<i64>,
-    error_code: Option<Text<'a>>,
-    usage: Option<Passed>,
+    units: Totals,
+    answer: Answer<'a>,
 }
 
 impl<'a, 's> Log<'a, 's> {
@@ -98,13 +93,13 @@ impl<'a, 's> Log<'a, 's> {
             model: None,
             is_success: None,
             is_other_currency: false,
-            units: Passed::default(),
-            response: None,
+            units: Totals::default(),
+            answer: Answer::default(),
         }
     }
 
-    fn take(&mut self, name: &str, field: Cell<'a>) -> Result<(), Reject> {
-        let units = &mut self.units.totals;
+    fn take(&mut self, name: &str, field: &Field<'a>) -> Result<(), Reject> {
+        let units = &mut self.units;
         match name {
             "id" => self.id = field.text(name)?,
             "created_at" => self.ts = time(name, field, self.source)?,
@@ -115,7 +110,7 @@ impl<'a, 's> Log<'a, 's> {
             "total_units" | "total_tokens" => units.total = field.count(name)?.or(units.total),
             "request_url" => {
                 if let Some(url) = field.any_text() {
-                    self.record.operation = endpoint::operation(&url);
+                    self.record.operation = endpoint::operation(&url).unwrap_or(Operation::Other);
                 }
             }
             "cost" => self.record.reported_cost = field.cost(name, 2)?,
@@ -124,15 +119,7 @@ impl<'a, 's> Log<'a, 's> {
             }
             "response_time" => self.record.latency_ms = field.millis(name, 1_000)?,
             "response_status_code" | "status_code" => {
-                self.record.http_status = match field.count(name)? {
-                    Some(code) => Some(i16::try_from(code).ok().filter(|code| *code < 1_000).ok_or_else(|| {
-                        Reject::new(
-                            RejectReason::OutOfRange,
-                            format!("`{name}` is `{code}`, expected an HTTP status code"),
-                        )
-                    })?),
-                    None => self.record.http_status,
-                };
+                self.record.http_status = field.http_status(name)?.or(self.record.http_status);
             }
             "is_success" => self.is_success = field.flag(),
             "virtual_key" => self.record.key = field.any_text(),
@@ -146,7 +133,7 @@ impl<'a, 's> Log<'a, 's> {
             "request" => {
                 field.any_object(|request| self.request(request));
             }
-            "response" => self.response = response(field)?,
+            "response" => self.answer = Answer::read(field)?,
             _ => {}
         }
         Ok(())
@@ -158,57 +145,44 @@ impl<'a, 's> Log<'a, 's> {
 
     /// The block that logs of the blob store carry.
     fn metrics(&mut self, metrics: Value<'_>) {
-        self.cache_status(Fields::any_text(metrics.get("cache_status")).as_deref());
-        let key = Fields::any_text(metrics.get("virtual_key")).map(|key| Text::Owned(key.into_owned()));
-        self.record.key = self.record.key.take().or(key);
-        self.record.streamed = metrics.get("stream_mode").and_then(Value::bool).or(self.record.streamed);
+        let of = |name: &str| Field::from(metrics.get(name));
+        self.cache_status(of("cache_status").any_text().as_deref());
+        self.record.key = self.record.key.take().or_else(|| of("virtual_key").any_text().map(own));
+        self.record.streamed = of("stream_mode").flag().or(self.record.streamed);
     }
 
     /// Labels that the caller set; `_user` and the like are Portkey's own names.
     fn metadata(&mut self, metadata: Value<'_>) {
         self.labels.put_all(metadata);
-        let first = |names: &[&str]| {
-            names.iter().find_map(|name| label(metadata, name)).map(|text| Text::Owned(text.into_owned()))
-        };
-        self.record.user = first(&["_user", "user", "user_id"]);
-        self.record.team_reported = first(&["_team", "team", "team_name"]);
-        self.record.project = first(&["_project", "project"]);
+        for (name, field) in members(metadata) {
+            if let (Some(who), Some(text)) = (Who::of(name), field.any_text()) {
+                let column = who.column(&mut self.record);
+                if column.is_none() || name.starts_with('_') {
+                    *column = Some(own(text));
+                }
+            }
+        }
     }
 
     fn request(&mut self, request: Value<'_>) {
         let body = request.some("body").unwrap_or(request);
-        self.record.max_tokens = ["max_completion_tokens", "max_output_tokens", "max_tokens"]
-            .into_iter()
-            .find_map(|name| Fields::count(name, body.get(name)).ok().flatten());
-        self.record.streamed = body.get("stream").and_then(Value::bool).or(self.record.streamed);
-        let asked = Fields::any_text(body.get("model")).map(|model| Text::Owned(model.into_owned()));
-        self.record.model_requested = asked;
+        self.record.max_tokens = max_tokens(body);
+        self.record.streamed = Field::from(body.get("stream")).flag().or(self.record.streamed);
+        self.record.model_requested = Field::from(body.get("model")).any_text().map(own);
     }
 
     /// The record, or why there is none.
-    fn finish(self) -> page::Read<'a> {
+    fn finish(self) -> Read<'a> {
         let mut record = self.record;
-        let body = self.response.unwrap_or(Body {
-            id: None,
-            model: None,
-            tier: None,
-            created: None,
-            error_code: None,
-            usage: None,
-        });
-        let said = body.usage.map(Passed::counts).filter(|counts| counts.quality != Quality::Missing);
-        let counts = said.unwrap_or_else(|| self.units.counts());
+        let body = self.answer;
+        let said = body.usage.map(Usage::gateway_counts).filter(|counts| counts.quality != Quality::Missing);
+        let counts = said.unwrap_or_else(|| self.units.gateway_counts());
         let asked_a_model = self.model.is_some() || body.model.is_some();
         if !asked_a_model && counts.quality == Quality::Missing {
-            return Ok(Err(Skip::NotUsage));
+            return Err(Skip::NotUsage.into());
         }
-        let Some(ts) = self.ts else {
-            return Err(Reject::missing("created_at", "the time of the request"));
-        };
-        (record.ts, record.ts_last) = (ts, ts);
-        record.quantities = counts.quantities;
-        record.reasoning_tokens = counts.reasoning_tokens;
-        record.quality = counts.quality;
+        record.ts = self.ts.ok_or_else(|| Reject::missing("created_at", "the time of the request"))?;
+        counts.put(&mut record);
         record.model_requested = record.model_requested.or(self.model.clone());
         record.model = body.model.or(self.model).unwrap_or_default();
         record.tier = body.tier;
@@ -217,7 +191,7 @@ impl<'a, 's> Log<'a, 's> {
         if record.http_status == Some(446) {
             record.error_code = Some(Text::Borrowed("guardrail_blocked"));
         }
-        record.status = super::status(record.http_status, record.error_code.as_deref());
+        record.status = ending::status(record.http_status, record.error_code.as_deref());
         if self.is_success == Some(false) && record.status == Status::Success {
             record.status = Status::Error;
         }
@@ -227,36 +201,15 @@ impl<'a, 's> Log<'a, 's> {
         record.tags = self.labels.into_tags();
         let mut found = Found::new(record);
         found.ids = [body.id, self.id];
-        found.created = body.created;
-        Ok(Ok(found))
+        found.created = body.created.map(Instant::seconds);
+        Ok(found)
     }
-}
-
-/// The body of a response, bare or under `body`; `None` where it is no object,
-/// like the chunks of a stream.
-fn response<'a>(field: Cell<'_>) -> Result<Option<Body<'a>>, Reject> {
-    let Some(body) = field.any_object(|response| {
-        let body = response.some("body").unwrap_or(response);
-        let text = |value: Option<Value<'_>>| Fields::any_text(value).map(|text| Text::Owned(text.into_owned()));
-        let usage = body.some("usage").filter(|usage| usage.is_object()).map(Passed::read).transpose()?.flatten();
-        Ok::<_, Reject>(Body {
-            id: text(body.get("id")),
-            model: text(body.get("model")),
-            tier: text(body.get("service_tier")),
-            created: Fields::count("created", body.get("created")).ok().flatten(),
-            error_code: text(body.path(&["error", "code"]).or_else(|| body.path(&["error", "type"]))),
-            usage,
-        })
-    }) else {
-        return Ok(None);
-    };
-    body.map(Some)
 }
 
 /// A time in the forms of exports: RFC 3339, the date of a mail or an HTTP header
 /// (`Mon, 01 Jun 2026 08:00:00 GMT`), or as JavaScript prints it
 /// (`Mon Jun 01 2026 08:00:00 GMT+0000 (Coordinated Universal Time)`).
-fn time(name: &str, field: Cell<'_>, source: &Source) -> Result<Option<Instant>, Reject> {
+fn time(name: &str, field: &Field<'_>, source: &Source) -> Result<Option<Instant>, Reject> {
     field.time(name, source.timezone).or_else(|reject| {
         let text = field.any_text().unwrap_or_default();
         let script = text.split(" (").next().unwrap_or_default();
@@ -283,7 +236,7 @@ mod tests {
             ("Mon, 01 Jan 2018 08:00:00 GMT", None),
             ("Mon Jun 01 2026", None),
         ] {
-            let read = time("created_at", Cell::Csv(text), &Source::default());
+            let read = time("created_at", &Field::Text(text.into()), &Source::default());
             let found = read.ok().flatten().map(|instant| instant.to_string());
             assert_eq!(found.as_deref(), expect, "{text}");
         }

@@ -7,38 +7,32 @@
 //! model are records of their own, at that model's price.
 
 use crate::{
-    ingest::formats::{Fields, Reject, RejectReason, usage::Counts},
+    ingest::formats::{
+        Reject, RejectReason,
+        shared::{
+            field::{Field, members},
+            tokens::{Counts, Totals},
+            usage,
+        },
+    },
     json::Value,
-    record::{Meter, Quality, Quantities, Text},
+    record::{Meter, Quality, Text},
 };
 
-/// Counts as they are stated; a null or absent one keeps what an earlier event said.
+/// What is stated; a null or absent count keeps what an earlier event said.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Usage<'a> {
-    input: Option<i64>,
-    output: Option<i64>,
-    reasoning: Option<i64>,
-    cache_read: Option<i64>,
-    cache_write: Option<i64>,
-    write_5m: Option<i64>,
-    write_1h: Option<i64>,
-    web_searches: Option<i64>,
+    stated: usage::Usage,
     tier: Option<Text<'a>>,
     is_fast: bool,
     iterations: Option<Value<'a>>,
 }
 
 impl<'a> Usage<'a> {
-    pub(super) fn take(&mut self, usage: Value<'a>) -> Result<(), Reject> {
-        if !usage.is_object() {
-            return Err(Reject::new(
-                RejectReason::WrongType,
-                format!("`usage` is {}, expected an object", usage.kind_name()),
-            ));
-        }
-        for (key, value) in usage.entries() {
-            let name = key.raw();
-            let count = |earlier: Option<i64>| Ok::<_, Reject>(Fields::count(name, Some(value))?.or(earlier));
+    pub(super) fn take(&mut self, value: Value<'a>) -> Result<(), Reject> {
+        let Some(stated) = usage::Usage::read(Some(value))? else { return Ok(()) };
+        self.stated = stated.or(self.stated);
+        for (name, field) in members(value) {
             match name {
                 "prompt_tokens" => {
                     return Err(Reject::new(
@@ -47,36 +41,12 @@ impl<'a> Usage<'a> {
                          read bodies in OpenAI's shape with `format = \"openai\"`",
                     ));
                 }
-                "input_tokens" => self.input = count(self.input)?,
-                "output_tokens" => self.output = count(self.output)?,
-                "cache_read_input_tokens" => self.cache_read = count(self.cache_read)?,
-                "cache_creation_input_tokens" => self.cache_write = count(self.cache_write)?,
-                "cache_creation" => {
-                    for (key, value) in value.entries() {
-                        let name = key.raw();
-                        match name {
-                            "ephemeral_5m_input_tokens" => {
-                                self.write_5m = Fields::count(name, Some(value))?.or(self.write_5m);
-                            }
-                            "ephemeral_1h_input_tokens" => {
-                                self.write_1h = Fields::count(name, Some(value))?.or(self.write_1h);
-                            }
-                            _ => {}
-                        }
-                    }
+                "service_tier" => self.tier = field.text(name)?.or_else(|| self.tier.take()),
+                "speed" => self.is_fast = field.any_text().as_deref() == Some("fast"),
+                "iterations" => {
+                    let iterations = field.value().filter(|list| list.items().next().is_some());
+                    self.iterations = iterations.or(self.iterations);
                 }
-                "output_tokens_details" => {
-                    for name in ["thinking_tokens", "reasoning_tokens"] {
-                        self.reasoning = Fields::count(name, value.get(name))?.or(self.reasoning);
-                    }
-                }
-                "server_tool_use" => {
-                    let name = "web_search_requests";
-                    self.web_searches = Fields::count(name, value.get(name))?.or(self.web_searches);
-                }
-                "service_tier" => self.tier = Fields::text(name, Some(value))?.or_else(|| self.tier.take()),
-                "speed" => self.is_fast = value.text().as_deref() == Some("fast"),
-                "iterations" if value.items().next().is_some() => self.iterations = Some(value),
                 _ => {}
             }
         }
@@ -89,7 +59,8 @@ impl<'a> Usage<'a> {
 
     /// Whether it says how much was written to the cache, not for how long.
     pub(super) fn has_unsplit_writes(&self) -> bool {
-        self.cache_write.is_some_and(|written| written > 0) && self.write_5m.is_none() && self.write_1h.is_none()
+        let totals = self.stated.totals;
+        totals.written > Some(0) && totals.written_5m.is_none() && totals.written_1h.is_none()
     }
 
     /// The tier as served; fast mode has prices of its own.
@@ -102,32 +73,9 @@ impl<'a> Usage<'a> {
 
     /// The quantities of this level alone.
     fn counted(&self) -> Counts {
-        let split = self.write_5m.unwrap_or(0).saturating_add(self.write_1h.unwrap_or(0));
-        let mut quality = Quality::Reported;
-        let mut short_lived = self.write_5m;
-        if let Some(written) = self.cache_write {
-            if split > written && written > 0 {
-                quality = Quality::Estimated;
-            }
-            // What the split leaves out lives for a time that is not stated.
-            let rest = written.saturating_sub(split).max(0);
-            short_lived = match short_lived {
-                Some(stated) => Some(stated.saturating_add(rest)),
-                None if rest > 0 || self.write_1h.is_none() => Some(rest),
-                None => None,
-            };
-        }
-        let mut quantities = Quantities::default();
-        quantities[Meter::InputTokens] = self.input;
-        quantities[Meter::CachedInputTokens] = self.cache_read;
-        quantities[Meter::CacheWrite5mTokens] = short_lived;
-        quantities[Meter::CacheWrite1hTokens] = self.write_1h;
-        quantities[Meter::OutputTokens] = self.output;
-        quantities[Meter::WebSearches] = self.web_searches;
-        if !quantities.any() {
-            quality = Quality::Missing;
-        }
-        Counts { quantities, reasoning_tokens: self.reasoning, quality }
+        let mut counts = Totals { cache_beside_prompt: true, ..self.stated.totals }.counts();
+        counts.fill(self.stated.others);
+        counts
     }
 
     /// The quantities of the model that answered, over all iterations, and
@@ -140,7 +88,7 @@ impl<'a> Usage<'a> {
             let mut usage = Usage::default();
             usage.take(iteration)?;
             let counts = usage.counted();
-            let model = Fields::text("model", iteration.get("model"))?.filter(|model| model != own);
+            let model = Field::from(iteration.get("model")).text("model")?.filter(|model| model != own);
             match (model, &mut sum) {
                 (Some(model), _) => match others.iter_mut().find(|(name, _)| *name == model) {
                     Some((_, sum)) => sum.add(&counts)?,

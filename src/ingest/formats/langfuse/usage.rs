@@ -6,7 +6,10 @@
 //! readings. Where no reading gives the total, the counts are taken as disjoint
 //! and marked `estimated`.
 
-use super::super::{Fields, Reject, passed_on::Passed, usage::Counts};
+use super::super::{
+    Reject,
+    shared::{field::Field, tokens::Counts, usage::Usage},
+};
 use crate::{
     json::Value,
     record::{Meter, Quality},
@@ -17,7 +20,7 @@ use crate::{
 pub(super) struct Details {
     sums: Sums,
     /// A provider's own shape, recorded as it came.
-    passed_on: Option<Passed>,
+    passed_on: Option<Usage>,
     /// What older columns and shapes say, for want of anything better.
     plain: Sums,
 }
@@ -45,13 +48,13 @@ impl Details {
     pub(super) fn details(&mut self, details: Value<'_>) -> Result<(), Reject> {
         let has = |name: &str| details.get(name).is_some();
         if !has("input") && (has("prompt_tokens") || has("input_tokens")) {
-            self.passed_on = Passed::read(details)?;
+            self.passed_on = Usage::read(Some(details))?;
             return Ok(());
         }
         for (key, value) in details.entries() {
             let name = key.text();
             let Some(sum) = self.sums.of(&name) else { continue };
-            if let Some(count) = Fields::count(&format!("usageDetails.{name}"), Some(value))? {
+            if let Some(count) = Field::Json(value).count(&format!("usageDetails.{name}"))? {
                 *sum = Some(sum.unwrap_or(0).saturating_add(count));
             }
         }
@@ -63,11 +66,11 @@ impl Details {
     /// # Errors
     /// Where a count of it cannot be one.
     pub(super) fn legacy(&mut self, usage: Value<'_>) -> Result<(), Reject> {
-        let is_tokens = Fields::any_text(usage.get("unit")).is_none_or(|unit| unit == "TOKENS");
-        if is_tokens {
-            self.plain_input(Fields::count("usage.input", usage.get("input"))?);
-            self.plain_output(Fields::count("usage.output", usage.get("output"))?);
-            self.plain_total(Fields::count("usage.total", usage.get("total"))?);
+        let of = |name: &str| Field::from(usage.get(name));
+        if of("unit").any_text().is_none_or(|unit| unit == "TOKENS") {
+            self.plain_input(of("input").count("usage.input")?);
+            self.plain_output(of("output").count("usage.output")?);
+            self.plain_total(of("total").count("usage.total")?);
         }
         Ok(())
     }
@@ -87,7 +90,7 @@ impl Details {
     /// The disjoint buckets; zeros all over stand where nothing was reported.
     pub(super) fn counts(self) -> Counts {
         if let Some(passed_on) = self.passed_on {
-            return passed_on.counts();
+            return passed_on.gateway_counts();
         }
         let sums = if self.sums.is_silent() { self.plain } else { self.sums };
         if sums.is_silent() { Counts::NONE } else { sums.counts() }

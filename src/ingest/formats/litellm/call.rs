@@ -94,18 +94,6 @@ pub(super) fn plain_id(id: Text<'_>) -> (Text<'_>, Suffix) {
     (plain, suffix)
 }
 
-/// The second in which `OpenAI` made a batch or a response: its id begins with a
-/// UUID of version 8, whose first 32 bits it is.
-pub(super) fn second_in_id(id: &str) -> Option<i64> {
-    let digits = id.strip_prefix("batch_").or_else(|| id.strip_prefix("resp_"))?;
-    let bytes = digits.as_bytes();
-    let is_uuid = bytes.len() >= 32
-        && bytes.iter().all(u8::is_ascii_hexdigit)
-        && bytes[12] == b'8'
-        && matches!(bytes[16], b'8' | b'9' | b'a' | b'b');
-    is_uuid.then(|| i64::from_str_radix(&digits[..8], 16).ok()).flatten()
-}
-
 /// Provider names that `LiteLLM` writes in front of models; taken for the provider
 /// only where neither the row nor the source names one.
 const PROVIDERS: &[&str] = &[
@@ -143,19 +131,6 @@ pub(super) fn provider_in(model: &str) -> Option<&'static str> {
     PROVIDERS.iter().copied().find(|provider| *provider == prefix)
 }
 
-/// The provider who bills, for names of one of its interfaces.
-pub(super) fn billing_provider(provider: Text<'_>) -> Text<'_> {
-    match provider.as_ref() {
-        "bedrock_converse" => "bedrock".into(),
-        "text-completion-openai" => "openai".into(),
-        "azure_text" => "azure".into(),
-        "vertex_ai_beta" => "vertex_ai".into(),
-        "cohere_chat" => "cohere".into(),
-        "ollama_chat" => "ollama".into(),
-        _ => provider,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,16 +154,6 @@ mod tests {
             ("call_mcp_tool", Call::Tool),
         ] {
             assert_eq!(Call::of(call_type), expect, "{call_type}");
-        }
-    }
-
-    #[test]
-    fn ids_that_begin_with_their_second_are_known() {
-        assert_eq!(second_in_id("batch_6a1cd9d0a3688190abb50aa75c49a8dd"), Some(1_780_275_664));
-        for other in
-            ["batch_abc123", "batch_01jh6xa7reempvjyh6n3yst2zw", "chatcmpl-6a1cd9d0a3688190abb50aa75c49a8dd", ""]
-        {
-            assert_eq!(second_in_id(other), None, "{other}");
         }
     }
 

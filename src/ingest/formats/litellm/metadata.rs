@@ -1,14 +1,14 @@
 //! The `metadata` of a row: who asked, what was counted, what went wrong. It is
 //! an object, or a text that holds one (Pub/Sub, CSV).
 
-use std::borrow::Cow;
-
 use super::{
     super::{
-        Fields, Reject,
-        cell::{Cell, Nested, scan},
-        labels::Labels,
-        passed_on::Passed,
+        Reject,
+        shared::{
+            field::{Field, Nested, members, own, scan},
+            labels::Labels,
+            usage::Usage,
+        },
     },
     row::Failure,
 };
@@ -31,7 +31,7 @@ pub(super) struct Metadata<'a> {
     pub(super) tier: Option<Text<'a>>,
     pub(super) failed: bool,
     pub(super) failure: Failure<'a>,
-    pub(super) usage: Option<Passed>,
+    pub(super) usage: Option<Usage>,
     pub(super) batch: BatchModels<'a>,
 }
 
@@ -43,9 +43,9 @@ pub(super) struct BatchModels<'a> {
 }
 
 impl<'a> Metadata<'a> {
-    pub(super) fn read(cell: Cell<'a>, labels: &mut Labels<'_>) -> Result<Self, Reject> {
+    pub(super) fn read(field: &Field<'a>, labels: &mut Labels<'_>) -> Result<Self, Reject> {
         let mut metadata = Self::default();
-        match cell.nested("metadata")? {
+        match field.nested("metadata")? {
             Nested::Nothing => {}
             Nested::Here(value) => metadata.fill(value, |text| text, labels)?,
             Nested::Inside(text) => {
@@ -63,28 +63,31 @@ impl<'a> Metadata<'a> {
         keep: fn(Text<'m>) -> Text<'a>,
         labels: &mut Labels<'_>,
     ) -> Result<(), Reject> {
-        let text = |value| Fields::any_text(Some(value)).map(keep);
         let (mut project_id, mut additional) = (None, None);
-        for (key, value) in value.entries() {
-            match key.raw() {
-                "user_api_key" | "user_api_key_hash" => self.key_hash = text(value).or(self.key_hash.take()),
-                "user_api_key_alias" => self.key_alias = text(value),
-                "user_api_key_team_id" => self.team_id = text(value),
-                "user_api_key_team_alias" => self.team_alias = text(value),
-                "user_api_key_user_id" => self.user = text(value),
-                "user_api_key_end_user_id" => self.end_user = text(value),
-                "user_api_key_project_id" => project_id = text(value),
-                "user_api_key_project_alias" => self.project = text(value),
-                "original_model_group" => self.first_asked = text(value),
-                "status" => self.failed = text(value).as_deref() == Some("failure"),
-                "error_information" => self.failure = Failure::of(value, keep),
+        for (name, field) in members(value) {
+            let text = || field.any_text().map(keep);
+            match name {
+                "user_api_key" | "user_api_key_hash" => self.key_hash = text().or(self.key_hash.take()),
+                "user_api_key_alias" => self.key_alias = text(),
+                "user_api_key_team_id" => self.team_id = text(),
+                "user_api_key_team_alias" => self.team_alias = text(),
+                "user_api_key_user_id" => self.user = text(),
+                "user_api_key_end_user_id" => self.end_user = text(),
+                "user_api_key_project_id" => project_id = text(),
+                "user_api_key_project_alias" => self.project = text(),
+                "original_model_group" => self.first_asked = text(),
+                "status" => self.failed = text().as_deref() == Some("failure"),
+                "error_information" => self.failure = field.value().map(|it| Failure::of(it, keep)).unwrap_or_default(),
                 "usage_object" => {
-                    self.usage = Passed::read(value)?;
-                    self.tier = value.some("service_tier").and_then(text);
+                    self.usage = Usage::read(field.value())?;
+                    let tier = field.value().and_then(|usage| usage.get("service_tier"));
+                    self.tier = Field::from(tier).any_text().map(keep);
                 }
-                "additional_usage_values" => additional = Passed::read(value)?,
-                "batch_models" => self.batch = BatchModels::of(value, keep),
-                "spend_logs_metadata" | "requester_metadata" | "tags" => labels.put_all(value),
+                "additional_usage_values" => additional = Usage::read(field.value())?,
+                "batch_models" => self.batch = field.value().map(|it| BatchModels::of(it, keep)).unwrap_or_default(),
+                "spend_logs_metadata" | "requester_metadata" | "tags" => {
+                    field.any_object(|it| labels.put_all(it));
+                }
                 _ => {}
             }
         }
@@ -99,11 +102,7 @@ impl<'a> Metadata<'a> {
 
 impl<'a> BatchModels<'a> {
     pub(super) fn of<'m>(models: Value<'m>, keep: fn(Text<'m>) -> Text<'a>) -> Self {
-        let mut names = models.items().filter_map(|model| Fields::any_text(Some(model)));
+        let mut names = models.items().filter_map(|model| Field::Json(model).any_text());
         Self { first: names.next().map(keep), several: names.next().is_some() }
     }
-}
-
-fn own<'a>(text: Text<'_>) -> Text<'a> {
-    Cow::Owned(text.into_owned())
 }

@@ -2,9 +2,18 @@
 
 use super::{
     super::{
-        Fields, Found, Reject, Skip, cell::Cell, endpoint::without_provider, labels::Labels, page, passed_on::Passed,
+        Found, Read, Reject, Skip,
+        shared::{
+            ending,
+            field::{Field, own},
+            id_time::time_in_id,
+            labels::Labels,
+            provider::without_provider,
+            usage::Usage,
+            who::max_tokens,
+        },
     },
-    call::{Call, Suffix, billing_provider, plain_id, provider_in, second_in_id},
+    call::{Call, Suffix, plain_id, provider_in},
     metadata::{BatchModels, Metadata},
 };
 use crate::{
@@ -42,8 +51,8 @@ pub(super) struct Row<'a, 's> {
     provider: Option<Text<'a>>,
     model: Option<Text<'a>>,
     model_group: Option<Text<'a>>,
-    response: Option<Cell<'a>>,
-    usage: Passed,
+    response: Field<'a>,
+    usage: Usage,
     start: Option<Instant>,
     end: Option<Instant>,
     is_batch_item: bool,
@@ -59,7 +68,7 @@ pub(super) struct Failure<'a> {
 impl<'a> Failure<'a> {
     /// `keep` makes text of the document live as long as the entry.
     pub(super) fn of<'m>(value: Value<'m>, keep: fn(Text<'m>) -> Text<'a>) -> Self {
-        let text = |name| Fields::any_text(value.get(name));
+        let text = |name| Field::from(value.get(name)).any_text();
         Self {
             class: text("error_class").map(keep),
             http_status: text("error_code")
@@ -99,8 +108,8 @@ impl<'a, 's> Row<'a, 's> {
             provider: None,
             model: None,
             model_group: None,
-            response: None,
-            usage: Passed::default(),
+            response: Field::Absent,
+            usage: Usage::default(),
             start: None,
             end: None,
             is_batch_item: false,
@@ -108,7 +117,7 @@ impl<'a, 's> Row<'a, 's> {
     }
 
     /// Takes a field that says what the request was; `false` for any other.
-    pub(super) fn describe(&mut self, name: &str, field: Cell<'a>) -> Result<bool, Reject> {
+    pub(super) fn describe(&mut self, name: &str, field: &Field<'a>) -> Result<bool, Reject> {
         match name {
             "request_id" | "id" => self.id = field.any_text().or(self.id.take()),
             "litellm_call_id" => self.call_id = field.any_text(),
@@ -125,7 +134,7 @@ impl<'a, 's> Row<'a, 's> {
             "cache_hit" => self.record.gateway_cache |= field.flag() == Some(true),
             "stream" => self.record.streamed = field.flag(),
             "error_information" => {
-                if let Cell::Json(value) = field {
+                if let Some(value) = field.value() {
                     self.failure = Failure::of(value, |text| text);
                 }
             }
@@ -136,16 +145,14 @@ impl<'a, 's> Row<'a, 's> {
                 field.any_object(|tags| self.labels.put_all(tags));
             }
             "hidden_params" => {
-                if let Cell::Json(value) = field
-                    && let Some(models) = value.some("batch_models")
-                {
+                if let Some(models) = field.value().and_then(|hidden| hidden.some("batch_models")) {
                     self.batch = BatchModels::of(models, |text| text);
                 }
             }
             "model_parameters" | "proxy_server_request" => {
                 field.any_object(|parameters| self.parameters(parameters));
             }
-            "response" => self.response = Some(field),
+            "response" => self.response = field.clone(),
             "custom_id" => self.is_batch_item = true,
             _ => return Ok(false),
         }
@@ -153,7 +160,7 @@ impl<'a, 's> Row<'a, 's> {
     }
 
     /// Takes a field that says how much, when or how long.
-    pub(super) fn measure(&mut self, name: &str, field: Cell<'a>) -> Result<(), Reject> {
+    pub(super) fn measure(&mut self, name: &str, field: &Field<'a>) -> Result<(), Reject> {
         let zone = self.source.timezone;
         let totals = &mut self.usage.totals;
         match name {
@@ -171,28 +178,25 @@ impl<'a, 's> Row<'a, 's> {
 
     /// What the request itself asked for; the last word on nothing.
     fn parameters(&mut self, parameters: Value<'_>) {
-        let limit = ["max_completion_tokens", "max_output_tokens", "max_tokens"]
-            .into_iter()
-            .find_map(|name| Fields::count(name, parameters.get(name)).ok().flatten());
-        self.record.max_tokens = limit.or(self.record.max_tokens);
-        self.record.streamed = self.record.streamed.or_else(|| parameters.get("stream").and_then(Value::bool));
+        self.record.max_tokens = max_tokens(parameters).or(self.record.max_tokens);
+        self.record.streamed = self.record.streamed.or_else(|| Field::from(parameters.get("stream")).flag());
     }
 
     /// The record, or why there is none.
-    pub(super) fn finish(mut self) -> page::Read<'a> {
+    pub(super) fn finish(mut self) -> Read<'a> {
         if self.is_batch_item && self.call_type.is_none() {
-            return Ok(Err(Skip::NotGeneration));
+            return Err(Skip::NotGeneration.into());
         }
         let totals = self.usage.totals;
         let says_nothing = totals.prompt.is_none() && totals.completion.is_none() && totals.total.is_none();
         if self.call_type.is_none() && says_nothing {
-            return Ok(Err(Skip::NotUsage));
+            return Err(Skip::NotUsage.into());
         }
         if [&self.key_hash, &self.team_id, &self.metadata.key_hash, &self.metadata.team_id]
             .iter()
             .any(|account| account.as_deref() == Some(HEALTH_CHECK))
         {
-            return Ok(Err(Skip::HealthCheck));
+            return Err(Skip::HealthCheck.into());
         }
         let (id, suffix) = match self.id.take().map(plain_id) {
             Some((id, suffix)) => (Some(id), suffix),
@@ -202,18 +206,16 @@ impl<'a, 's> Row<'a, 's> {
         self.count(call);
         let made = tells_a_poll(call, suffix).then(|| self.made(id.as_deref())).flatten();
         if let Some(skip) = self.skip(call, suffix, made.is_some()) {
-            return Ok(Err(skip));
+            return Err(skip.into());
         }
-        let Some(start) = self.start.or(self.end) else {
-            return Err(Reject::missing("startTime", "the start of the request"));
-        };
+        let start = self.start.or(self.end).ok_or_else(|| Reject::missing("startTime", "the start of the request"))?;
         let is_own_time = !tells_a_poll(call, suffix);
         let (ts, ids) = match made {
             Some((created, response_id)) => (created, [response_id.or(id), self.call_id.take()]),
             None => (start, [id, self.call_id.take()]),
         };
         self.end_and_latency(is_own_time.then_some(start));
-        (self.record.ts, self.record.ts_last) = (ts, ts);
+        self.record.ts = ts;
         self.record.operation = call.operation();
         self.record.gateway_cache |= suffix == Suffix::CacheHit;
         if call == Call::Batch || suffix == Suffix::BatchCost {
@@ -223,7 +225,7 @@ impl<'a, 's> Row<'a, 's> {
         let created = is_own_time.then(|| ts.seconds());
         let mut found = Found::new(self.into_record());
         (found.ids, found.created) = (ids, created);
-        Ok(Ok(found))
+        Ok(found)
     }
 
     /// Why a row that is no broken one is no usage either.
@@ -248,17 +250,14 @@ impl<'a, 's> Row<'a, 's> {
     /// When a batch or a background response was made, and its id, for rows
     /// that tell the time of a poll.
     fn made(&self, id: Option<&str>) -> Option<(Instant, Option<Text<'a>>)> {
-        let said = self.response.and_then(|response| {
-            response.any_object(|response| {
-                let created = ["created_at", "created"]
-                    .into_iter()
-                    .find_map(|name| Fields::time(name, response.get(name), self.source.timezone).ok().flatten())?;
-                let id = Fields::any_text(response.get("id")).map(|id| Text::Owned(id.into_owned()));
-                Some((created, id))
-            })?
+        let said = self.response.any_object(|response| {
+            let created = ["created_at", "created"]
+                .into_iter()
+                .find_map(|name| Field::from(response.get(name)).time(name, self.source.timezone).ok().flatten())?;
+            Some((created, Field::from(response.get("id")).any_text().map(own)))
         });
-        said.or_else(|| {
-            let created = Instant::from_micros(second_in_id(id?)?.checked_mul(1_000_000)?);
+        said.flatten().or_else(|| {
+            let created = time_in_id(id?)?;
             let polled = self.start.or(self.end)?;
             (polled.plus_micros(-LONGEST_WORK)..=polled).contains(&created).then_some((created, None))
         })
@@ -270,11 +269,8 @@ impl<'a, 's> Row<'a, 's> {
             Some(stated) => self.usage.or(stated),
             None => self.usage,
         };
-        let counts = usage.counts();
         let record = &mut self.record;
-        record.quantities = counts.quantities;
-        record.reasoning_tokens = counts.reasoning_tokens;
-        record.quality = counts.quality;
+        usage.gateway_counts().put(record);
         let failed = self.failed.unwrap_or(self.metadata.failed);
         let several_models = call == Call::Batch && (self.batch.several || self.metadata.batch.several);
         // Of failed requests the gateway estimates what it sent; of a batch with
@@ -289,7 +285,7 @@ impl<'a, 's> Row<'a, 's> {
         if failed {
             record.http_status = failure.http_status;
             record.error_code = failure.code();
-            record.status = match super::super::status(record.http_status, record.error_code.as_deref()) {
+            record.status = match ending::status(record.http_status, record.error_code.as_deref()) {
                 Status::Blocked => Status::Blocked,
                 _ if record.quantities[Meter::OutputTokens] > Some(0) => Status::Partial,
                 Status::Cancelled => Status::Cancelled,
@@ -319,7 +315,7 @@ impl<'a, 's> Row<'a, 's> {
         }
         let named = self.provider.take().unwrap_or_default();
         let (prefix, provider) = if !named.is_empty() {
-            (named.clone(), billing_provider(named))
+            (named.clone(), named)
         } else if let Some(provider) = &self.source.provider {
             (Text::Owned(provider.clone()), Text::default())
         } else {
@@ -328,7 +324,7 @@ impl<'a, 's> Row<'a, 's> {
             let refused = provider.is_empty() && self.record.quality == Quality::Missing && is_failed(&self.record);
             (Text::Borrowed(provider), Text::Borrowed(if refused { "litellm" } else { provider }))
         };
-        let plain = |model: Text<'a>| without_provider(without_provider(model, &prefix), &provider);
+        let plain = |model: Text<'a>| without_provider(model, &prefix);
         let asked = metadata.first_asked.take().or(self.model_group.take());
         self.record.model_requested = asked.map(&plain);
         self.record.model = plain(model);
@@ -340,11 +336,8 @@ impl<'a, 's> Row<'a, 's> {
         self.record.user = self.user.take().or(metadata.user.take()).or(end_user);
         self.record.project = metadata.project.take();
         if self.record.tier.is_none() {
-            let served = match self.response {
-                Some(Cell::Json(response)) => Fields::any_text(response.get("service_tier")),
-                _ => None,
-            };
-            self.record.tier = metadata.tier.take().or(served);
+            let served = self.response.value().and_then(|response| response.get("service_tier"));
+            self.record.tier = metadata.tier.take().or_else(|| Field::from(served).any_text());
         }
     }
 

@@ -9,15 +9,18 @@ use chrono_tz::Tz;
 
 use crate::{
     ingest::formats::{
-        Fields, Reject,
-        id_time::time_in_id,
-        other_meters,
-        read::is_nothing,
-        usage::{self, Counts},
+        Reject,
+        shared::{
+            ending::is_error,
+            field::{Field, members, word},
+            id_time::time_in_id,
+            tokens::Counts,
+            usage::Usage,
+        },
     },
     json::{Kind, Value},
     money::Usd,
-    record::{Meter, Operation, Quality, Text},
+    record::{Meter, Operation, Quality, Quantities, Text},
     time::Instant,
 };
 
@@ -82,30 +85,30 @@ impl<'a> Body<'a> {
 
     /// Takes a member if it is one of a body's; `false` leaves it to others.
     pub(crate) fn take(&mut self, name: &str, value: Value<'a>) -> Result<bool, Reject> {
-        let field = Some(value);
+        let field = Field::Json(value);
         match name {
-            "id" => self.id = Fields::text(name, field)?,
-            "object" => self.object = text_of(value),
-            "created" | "created_at" => self.created = filled(value).or(self.created),
-            "model" => self.model = Fields::text(name, field)?,
+            "id" => self.id = field.text(name)?,
+            "object" => self.object = word(value),
+            "created" | "created_at" => self.created = field.value().or(self.created),
+            "model" => self.model = field.text(name)?,
             "choices" => {
                 self.choices = Some(value);
                 for choice in value.items() {
                     self.tools.add_executed(choice);
                 }
             }
-            "usage" => self.usage = filled(value),
+            "usage" => self.usage = field.value(),
             "x_groq" => self.take_groq(value)?,
             "usage_breakdown" => self.breakdown = models_of(value).or(self.breakdown),
-            "service_tier" => self.tier = Fields::text(name, field)?,
+            "service_tier" => self.tier = field.text(name)?,
             "error" => self.error = Some(value).filter(|&error| is_error(error)),
-            "type" => self.kind = text_of(value),
+            "type" => self.kind = word(value),
             "output" => self.tools.add_calls(value),
-            "max_output_tokens" => self.max_output_tokens = Fields::count(name, field)?,
-            "background" => self.in_background = value.bool() == Some(true),
+            "max_output_tokens" => self.max_output_tokens = field.count(name)?,
+            "background" => self.in_background = field.flag() == Some(true),
             "text" => self.has_text = matches!(value.kind(), Kind::Text(_)),
-            "task" => self.task = text_of(value),
-            "duration" => self.duration = filled(value),
+            "task" => self.task = word(value),
+            "duration" => self.duration = field.value(),
             "data" if value.is_array() => self.items = Items::of(value),
             _ => return Ok(false),
         }
@@ -113,12 +116,12 @@ impl<'a> Body<'a> {
     }
 
     fn take_groq(&mut self, x_groq: Value<'a>) -> Result<(), Reject> {
-        for (key, value) in x_groq.entries() {
-            match key.raw() {
-                "id" => self.groq_id = Fields::text("x_groq.id", Some(value))?,
-                "usage" => self.groq_usage = filled(value),
-                "usage_breakdown" => self.breakdown = models_of(value).or(self.breakdown),
-                "error" => self.stream_error = Fields::any_text(Some(value)),
+        for (name, field) in members(x_groq) {
+            match name {
+                "id" => self.groq_id = field.text("x_groq.id")?,
+                "usage" => self.groq_usage = field.value(),
+                "usage_breakdown" => self.breakdown = field.value().and_then(models_of).or(self.breakdown),
+                "error" => self.stream_error = field.any_text(),
                 _ => {}
             }
         }
@@ -195,7 +198,7 @@ impl<'a> Body<'a> {
 
     /// When the answer was begun, by the provider's clock.
     pub(crate) fn created(&self, zone: Tz) -> Result<Option<Instant>, Reject> {
-        Fields::time("created", self.created, zone)
+        Field::from(self.created).time("created", zone)
     }
 
     /// When the answer was begun, if need be by the time in Groq's own id.
@@ -205,21 +208,16 @@ impl<'a> Body<'a> {
 
     /// The quantities that it reports, wherever it does.
     pub(crate) fn counts(&self) -> Result<Counts, Reject> {
-        let mut counts = self.token_counts()?;
-        let quantities = &mut counts.quantities;
+        let mut counts = self.usage_counts()?;
         if counts.quality == Quality::Missing {
-            if let Some(usage) = self.usage {
-                other_meters(usage, quantities)?;
-            }
-            if self.has_text && quantities[Meter::AudioMs].is_none() {
-                quantities[Meter::AudioMs] = Fields::millis("duration", self.duration, 1_000_000)?;
+            let mut others = Quantities::default();
+            if self.has_text {
+                others[Meter::AudioMs] = Field::from(self.duration).millis("duration", 1_000_000)?;
             }
             if let Items::Images(count) = self.items {
-                quantities[Meter::Images] = i64::try_from(count).ok();
+                others[Meter::Images] = i64::try_from(count).ok();
             }
-            if quantities.any() {
-                counts.quality = Quality::Reported;
-            }
+            counts.fill(others);
         }
         if !self.is_chunk() {
             self.tools.fill(&mut counts);
@@ -227,16 +225,22 @@ impl<'a> Body<'a> {
         Ok(counts)
     }
 
-    fn token_counts(&self) -> Result<Counts, Reject> {
+    /// What its usage says: tokens, or where there are none what else it counts.
+    fn usage_counts(&self) -> Result<Counts, Reject> {
+        let mut others = Quantities::default();
         for usage in [self.usage, self.groq_usage] {
-            let Some(counts) = usage::read_openai(usage)? else { continue };
+            let Some(usage) = Usage::read(usage)? else { continue };
+            let counts = usage.totals().counts();
             // Some servers put zeros into every chunk but the last: no generation is that short.
             let is_placeholder = self.is_chunk() && counts.quantities.sum() == 0;
             if counts.quality != Quality::Missing && !is_placeholder {
                 return Ok(counts);
             }
+            others = usage.others;
         }
-        Ok(Counts::NONE)
+        let mut counts = Counts::NONE;
+        counts.fill(others);
+        Ok(counts)
     }
 
     /// What the provider says that it cost, as `OpenRouter` and xAI do.
@@ -247,30 +251,15 @@ impl<'a> Body<'a> {
                 "cost" => {
                     // Perplexity breaks it down.
                     let value = if value.is_object() { value.get("total_cost") } else { Some(value) };
-                    return Fields::cost("usage.cost", value, 0);
+                    return Field::from(value).cost("usage.cost", 0);
                 }
                 // A tick is 1e-10 USD.
-                "cost_in_usd_ticks" => return Fields::cost("usage.cost_in_usd_ticks", Some(value), 10),
+                "cost_in_usd_ticks" => return Field::Json(value).cost("usage.cost_in_usd_ticks", 10),
                 _ => {}
             }
         }
         Ok(None)
     }
-}
-
-/// The code of an error object, else its kind; of a text the text itself if it
-/// is one word.
-pub(crate) fn error_code(error: Value<'_>) -> Option<Text<'_>> {
-    match error.kind() {
-        Kind::Object => Fields::any_text(error.get("code")).or_else(|| Fields::any_text(error.get("type"))),
-        Kind::Text(_) => Fields::any_text(Some(error)).filter(|text| is_code(text)),
-        _ => None,
-    }
-}
-
-/// A code is one short word, so that no message lands where codes are counted.
-pub(crate) fn is_code(text: &str) -> bool {
-    text.len() <= 64 && !text.contains(char::is_whitespace)
 }
 
 impl Items {
@@ -279,7 +268,7 @@ impl Items {
         for (key, value) in first.entries() {
             match key.raw() {
                 "embedding" => return Self::Embeddings,
-                "object" if text_of(value) == "embedding" => return Self::Embeddings,
+                "object" if word(value) == "embedding" => return Self::Embeddings,
                 "b64_json" | "url" => return Self::Images(data.items().count()),
                 _ => {}
             }
@@ -308,7 +297,7 @@ impl Tools {
     /// What one executed tool is billed as; nothing where its kind is billed by
     /// the hour or unknown.
     pub(super) fn of_executed(tool: Value<'_>) -> Self {
-        let by_name = |field: &str| match tool.get(field).map(text_of) {
+        let by_name = |field: &str| match tool.get(field).map(word) {
             Some("web_search" | "search" | "browser_search" | "browser.search") => {
                 Some(Self { web_searches: 1, page_visits: 0 })
             }
@@ -327,8 +316,8 @@ impl Tools {
             let mut action = "search";
             for (key, value) in item.entries() {
                 match key.raw() {
-                    "type" => is_search = text_of(value) == "web_search_call",
-                    "action" => action = value.get("type").map_or(action, text_of),
+                    "type" => is_search = word(value) == "web_search_call",
+                    "action" => action = value.get("type").map_or(action, word),
                     _ => {}
                 }
             }
@@ -354,29 +343,8 @@ impl Tools {
     }
 }
 
-/// Whether the value of `error` tells of one: many bodies have it empty.
-pub(crate) fn is_error(error: Value<'_>) -> bool {
-    match error.kind() {
-        Kind::Object => error.entries().next().is_some(),
-        Kind::Text(_) => !is_nothing(error.raw()),
-        _ => false,
-    }
-}
-
 fn models_of(breakdown: Value<'_>) -> Option<Value<'_>> {
     breakdown.some("models").filter(|models| models.items().next().is_some())
-}
-
-fn filled(value: Value<'_>) -> Option<Value<'_>> {
-    (!value.is_null()).then_some(value)
-}
-
-/// The text as it stands in the document: for words that need no escapes.
-pub(crate) fn text_of(value: Value<'_>) -> &str {
-    match value.kind() {
-        Kind::Text(_) => value.raw(),
-        _ => "",
-    }
 }
 
 #[cfg(test)]
@@ -419,22 +387,5 @@ mod tests {
         // Counters of Groq's hardware caches are no usage.
         let hardware = r#"{"dram_cached_tokens":5,"sram_cached_tokens":0}"#;
         assert_eq!(counts(format!(r#"{{"x_groq":{{"usage":{hardware}}}}}"#)), Counts::NONE);
-    }
-
-    #[test]
-    fn codes_of_errors_are_words() {
-        let mut scanner = Scanner::new();
-        let mut code = |json: &str| error_code(scanner.scan(json).unwrap()).map(std::borrow::Cow::into_owned);
-        for (json, expect) in [
-            (r#"{"code":"rate_limit_exceeded","type":"tokens"}"#, Some("rate_limit_exceeded")),
-            (r#"{"code":null,"type":"server_error"}"#, Some("server_error")),
-            (r#"{"code":429}"#, Some("429")),
-            (r#""timeout""#, Some("timeout")),
-            (r#""connection to 10.0.0.1 refused""#, None),
-            ("{}", None),
-            ("true", None),
-        ] {
-            assert_eq!(code(json).as_deref(), expect, "{json}");
-        }
     }
 }

@@ -8,58 +8,42 @@
 use super::body::{Body, Tools};
 use crate::{
     ingest::formats::{
-        Fields, Found, Reject, Sink,
-        usage::{self, Counts},
+        Found, Reject,
+        shared::{
+            field::Field,
+            several::{Several, of_model, part_of},
+            tokens::{Counts, Totals},
+            usage::Usage,
+        },
     },
     json::Value,
     record::{Meter, Operation, Quality, Quantities, Text},
 };
 
-/// The records of one body.
-#[derive(Debug)]
-pub(crate) struct Finding<'a> {
-    /// `None` where the parts say everything.
-    pub(crate) main: Option<Found<'a>>,
-    pub(crate) parts: Vec<Found<'a>>,
-}
-
-impl<'a> Finding<'a> {
-    pub(crate) fn put(self, sink: &mut dyn Sink<'a>) {
-        for found in self.main.into_iter().chain(self.parts) {
-            sink.record(found);
-        }
-    }
-
-    /// Whether it tells what was used.
-    pub(super) fn has_quantities(&self) -> bool {
-        !self.parts.is_empty() || self.main.as_ref().is_some_and(|main| main.record.quantities.any())
-    }
-}
-
 /// Splits a body's record into what is billed apart.
-pub(crate) fn split<'a>(body: &Body<'a>, mut main: Found<'a>) -> Result<Finding<'a>, Reject> {
+pub(crate) fn split<'a>(body: &Body<'a>, mut main: Found<'a>) -> Result<Several<'a>, Reject> {
     let Some(models) = body.breakdown else {
         let parts = if body.is_chunk() { tool_runs(body, &main)? } else { Vec::new() };
-        return Ok(Finding { main: Some(main), parts });
+        return Ok(Several { main: Some(main), parts });
     };
     let mut parts = underlying(models, &main)?;
     let record = &mut main.record;
     if body.is_chunk() {
         parts.extend(tool_runs(body, &main)?);
         // The stream's earlier chunks have no parts: this supersedes them.
-        set(&mut main, tokens_elsewhere());
+        tokens_elsewhere().put(&mut main.record);
     } else if body.tools.any() {
         record.operation = Operation::Tool;
         let mut counts = Counts::NONE;
         body.tools.fill(&mut counts);
-        set(&mut main, Counts { quality: Quality::Reported, ..counts });
+        Counts { quality: Quality::Reported, ..counts }.put(&mut main.record);
     } else {
         if let Some(first) = parts.first_mut() {
             first.record.reported_cost = record.reported_cost;
         }
-        return Ok(Finding { main: None, parts });
+        return Ok(Several { main: None, parts });
     }
-    Ok(Finding { main: Some(main), parts })
+    Ok(Several { main: Some(main), parts })
 }
 
 /// One record per underlying model: a model that is listed twice was used twice.
@@ -67,27 +51,17 @@ fn underlying<'a>(models: Value<'a>, main: &Found<'a>) -> Result<Vec<Found<'a>>,
     let mut used: Vec<(Text<'a>, Counts)> = Vec::new();
     for item in models.items() {
         let name = "usage_breakdown.models[].model";
-        let Some(model) = Fields::text(name, item.get("model"))? else {
+        let Some(model) = Field::from(item.get("model")).text(name)? else {
             return Err(Reject::missing(name, "the name of an underlying model"));
         };
-        let counts = usage::read_totals(item.get("usage"))?
-            .map_or(Counts::NONE, |totals| usage::Totals { total: None, ..totals }.counts());
+        let counts = Usage::read(item.get("usage"))?
+            .map_or(Counts::NONE, |usage| Totals { total: None, ..usage.totals() }.counts());
         match used.iter_mut().find(|(name, _)| *name == model) {
             Some((_, sum)) => sum.add(&counts)?,
             None => used.push((model, counts)),
         }
     }
     Ok(used.into_iter().map(|(model, counts)| of_model(main, model, counts)).collect())
-}
-
-/// The part of another model than the one that the body names.
-pub(crate) fn of_model<'a>(main: &Found<'a>, model: Text<'a>, counts: Counts) -> Found<'a> {
-    let mut part = part_of(main, model.clone());
-    let record = &mut part.record;
-    record.model_requested = record.model_requested.take().or_else(|| Some(record.model.clone()));
-    record.model = model;
-    set(&mut part, counts);
-    part
 }
 
 /// One record per tool that a chunk tells of: the chunk with the final usage
@@ -104,23 +78,16 @@ fn tool_runs<'a>(body: &Body<'a>, main: &Found<'a>) -> Result<Vec<Found<'a>>, Re
         if !run.any() {
             continue;
         }
-        let index = Fields::count("executed_tools[].index", tool.get("index"))?;
+        let index = Field::from(tool.get("index")).count("executed_tools[].index")?;
         let index = index.map_or_else(|| place.to_string(), |index| index.to_string());
         let mut part = part_of(main, Text::Owned(format!("tool {index}")));
         part.record.operation = Operation::Tool;
         let mut counts = Counts::NONE;
         run.fill(&mut counts);
-        set(&mut part, Counts { quality: Quality::Reported, ..counts });
+        Counts { quality: Quality::Reported, ..counts }.put(&mut part.record);
         parts.push(part);
     }
     Ok(parts)
-}
-
-fn part_of<'a>(main: &Found<'a>, part: Text<'a>) -> Found<'a> {
-    let mut found = main.clone();
-    found.record.part = part;
-    found.record.reported_cost = None;
-    found
 }
 
 /// Every token of it is in a part.
@@ -129,10 +96,4 @@ fn tokens_elsewhere() -> Counts {
     quantities[Meter::InputTokens] = Some(0);
     quantities[Meter::OutputTokens] = Some(0);
     Counts { quantities, reasoning_tokens: None, quality: Quality::Reported }
-}
-
-pub(crate) fn set(found: &mut Found<'_>, counts: Counts) {
-    found.record.quantities = counts.quantities;
-    found.record.reasoning_tokens = counts.reasoning_tokens;
-    found.record.quality = counts.quality;
 }

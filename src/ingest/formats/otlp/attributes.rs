@@ -8,17 +8,19 @@
 
 use std::borrow::Cow;
 
-use super::{super::usage::Totals, Fields, Found, Reject, Value, halves, provider};
+use super::{
+    super::shared::{labels::Labels, tokens::Totals, who::Who},
+    Field, Found, Reject, Value, halves, provider,
+};
 use crate::{
     config::Source,
-    json::Kind,
     money::Usd,
     record::{Operation, Text},
 };
 
 /// What a span's attributes say.
 #[derive(Default)]
-pub(super) struct Attributes<'a> {
+pub(super) struct Attributes<'a, 's> {
     /// `gen_ai.operation.name`, `OpenInference`'s kind, Traceloop's kind,
     /// `llm.request.type`, the AI SDK's step, Langfuse's type.
     operation: Option<Text<'a>>,
@@ -45,7 +47,7 @@ pub(super) struct Attributes<'a> {
     cost: Option<Usd>,
     /// Of `gen_ai.usage.*`, and of all other conventions.
     totals: [Totals; 2],
-    labels: Vec<(Text<'a>, Text<'a>)>,
+    labels: Labels<'s>,
 }
 
 /// The value of an attribute, if it is a single one.
@@ -57,39 +59,45 @@ pub(super) fn scalar(value: Value<'_>) -> Option<Value<'_>> {
 }
 
 /// A list of attributes: their names and single values.
-fn pairs<'a>(attributes: Value<'a>) -> impl Iterator<Item = (Text<'a>, Value<'a>)> {
-    attributes.items().filter_map(|attribute| Some((attribute.get("key")?.text()?, scalar(attribute.get("value")?)?)))
+fn pairs<'a>(attributes: Value<'a>) -> impl Iterator<Item = (Text<'a>, Field<'a>)> {
+    attributes
+        .items()
+        .filter_map(|attribute| Some((attribute.get("key")?.text()?, scalar(attribute.get("value")?)?.into())))
 }
 
-impl<'a> Attributes<'a> {
-    pub(super) fn read(&mut self, attributes: Value<'a>, source: &Source) -> Result<(), Reject> {
-        for (name, value) in pairs(attributes) {
-            self.label(&name, value, source);
-            if let Some(field) = self.count_field(&name) {
-                *field = count(&name, value)?.or(*field);
-            } else if let Some(field) = self.text_field(&name) {
+impl<'a, 's> Attributes<'a, 's> {
+    pub(super) fn new(source: &'s Source) -> Self {
+        Self { labels: Labels::new(source), ..Self::default() }
+    }
+
+    pub(super) fn read(&mut self, attributes: Value<'a>) -> Result<(), Reject> {
+        for (name, field) in pairs(attributes) {
+            self.labels.put_field(&name, &field);
+            if let Some(place) = self.count_field(&name) {
+                *place = count(&name, &field)?.or(*place);
+            } else if let Some(place) = self.text_field(&name) {
                 // Today's conventions are believed before all others.
-                if field.is_none() || name.starts_with("gen_ai.") {
-                    *field = Fields::text(&name, Some(value))?.or(field.take());
+                if place.is_none() || name.starts_with("gen_ai.") {
+                    *place = field.text(&name)?.or(place.take());
                 }
             } else {
-                self.read_other(&name, value)?;
+                self.read_other(&name, &field)?;
             }
         }
         Ok(())
     }
 
     /// What the resource says of all its spans; a span's own word comes first.
-    pub(super) fn read_resource(&mut self, attributes: Value<'a>, source: &Source) -> Result<(), Reject> {
+    pub(super) fn read_resource(&mut self, attributes: Value<'a>) -> Result<(), Reject> {
         let mut service = None;
-        for (name, value) in pairs(attributes) {
-            self.label(&name, value, source);
+        for (name, field) in pairs(attributes) {
+            self.labels.put_field(&name, &field);
             if name == "service.name" {
-                service = Fields::any_text(Some(value));
-            } else if let Some(field) = self.who_field(&name)
-                && field.is_none()
+                service = field.any_text();
+            } else if let Some(place) = self.who_field(&name)
+                && place.is_none()
             {
-                *field = Fields::text(&name, Some(value))?;
+                *place = field.text(&name)?;
             }
         }
         self.project = self.project.take().or(service);
@@ -131,26 +139,16 @@ impl<'a> Attributes<'a> {
     }
 
     /// Writes what was said into the record.
-    pub(super) fn fill(mut self, found: &mut Found<'a>, source: &Source) {
+    pub(super) fn fill(mut self, found: &mut Found<'a>) {
         let operation = self.operation();
         let [of_genai, of_others] = self.totals;
-        let mut totals = Totals {
-            prompt: of_genai.prompt.or(of_others.prompt),
-            completion: of_genai.completion.or(of_others.completion),
-            total: of_genai.total.or(of_others.total),
-            cached: of_genai.cached.or(of_others.cached),
-            cache_write_5m: of_genai.cache_write_5m.or(of_others.cache_write_5m),
-            reasoning: of_genai.reasoning.or(of_others.reasoning),
-            ..Totals::default()
-        };
+        let mut totals = of_genai.or(of_others);
         totals.cache_beside_prompt = is_beside(&totals);
-        let counts = totals.counts();
+        let counts = totals.gateway_counts();
         found.ids[0] = self.response_id;
         let record = &mut found.record;
         record.operation = operation;
-        record.quantities = counts.quantities;
-        record.reasoning_tokens = counts.reasoning_tokens;
-        record.quality = counts.quality;
+        counts.put(record);
         let said = self.providers.iter_mut().find_map(Option::take).map(provider::named);
         record.provider =
             self.server.as_deref().and_then(provider::at_host).map(Cow::Borrowed).or(said).unwrap_or_default();
@@ -166,9 +164,7 @@ impl<'a> Attributes<'a> {
         record.max_tokens = self.max_tokens;
         record.streamed = self.streamed;
         record.reported_cost = self.cost;
-        if !source.tags.is_empty() {
-            record.tags = super::super::tags_of(self.labels);
-        }
+        record.tags = self.labels.into_tags();
     }
 
     fn operation(&self) -> Operation {
@@ -183,16 +179,6 @@ impl<'a> Attributes<'a> {
             _ if is("embedding") || is("EMBEDDING") || is("doEmbed") => Operation::Embedding,
             None if self.request_type.as_deref() == Some("completion") => Operation::Completion,
             _ => Operation::Chat,
-        }
-    }
-
-    fn label(&mut self, name: &Text<'a>, value: Value<'a>, source: &Source) {
-        if source.tags.iter().any(|tag| tag == name) {
-            let text = match value.kind() {
-                Kind::Bool(_) => Some(Cow::Borrowed(value.raw())),
-                _ => Fields::any_text(Some(value)),
-            };
-            self.labels.extend(text.map(|text| (name.clone(), text)));
         }
     }
 
@@ -211,9 +197,9 @@ impl<'a> Attributes<'a> {
                 | "cached_tokens"
                 | "input_tokens.cached"
                 | "details.cache_read_tokens" => &mut of_others.cached,
-                "cache_creation.input_tokens" => &mut of_genai.cache_write_5m,
+                "cache_creation.input_tokens" => &mut of_genai.written,
                 "cache_creation_input_tokens" | "input_tokens.cache_write" | "details.cache_write_tokens" => {
-                    &mut of_others.cache_write_5m
+                    &mut of_others.written
                 }
                 "reasoning.output_tokens" => &mut of_genai.reasoning,
                 "reasoning_tokens" | "output_tokens.reasoning" | "details.reasoning_tokens" => &mut of_others.reasoning,
@@ -237,7 +223,7 @@ impl<'a> Attributes<'a> {
             | "ai.usage.inputTokenDetails.cacheReadTokens" => &mut of_others.cached,
             "llm.usage.cache_creation_input_tokens"
             | "llm.token_count.prompt_details.cache_write"
-            | "ai.usage.inputTokenDetails.cacheWriteTokens" => &mut of_others.cache_write_5m,
+            | "ai.usage.inputTokenDetails.cacheWriteTokens" => &mut of_others.written,
             "llm.usage.reasoning_tokens"
             | "llm.token_count.completion_details.reasoning"
             | "ai.usage.reasoningTokens"
@@ -278,26 +264,27 @@ impl<'a> Attributes<'a> {
 
     /// Who asked. No convention but `user.id` and `enduser.id`.
     fn who_field(&mut self, name: &str) -> Option<&mut Option<Text<'a>>> {
-        Some(match name {
-            "user.id"
-            | "enduser.id"
-            | "langfuse.user.id"
-            | "ai.telemetry.metadata.userId"
-            | "traceloop.association.properties.user_id" => &mut self.user,
-            "api_key.name" | "gen_ai.api_key.name" | "llm.api_key.name" => &mut self.key,
-            "team" | "team.id" | "team.name" | "tenant.id" => &mut self.team,
-            "project" | "project.id" | "project.name" | "openinference.project.name" => &mut self.project,
-            _ => return None,
+        let who = match name {
+            "langfuse.user.id" | "ai.telemetry.metadata.userId" | "traceloop.association.properties.user_id" => {
+                Who::User
+            }
+            "gen_ai.api_key.name" | "llm.api_key.name" => Who::Key,
+            "openinference.project.name" => Who::Project,
+            _ => Who::of(name)?,
+        };
+        Some(match who {
+            Who::Key => &mut self.key,
+            Who::Team => &mut self.team,
+            Who::User => &mut self.user,
+            Who::Project => &mut self.project,
         })
     }
 
-    fn read_other(&mut self, name: &str, value: Value<'a>) -> Result<(), Reject> {
+    fn read_other(&mut self, name: &str, field: &Field<'a>) -> Result<(), Reject> {
         match name {
-            "http.response.status_code" | "http.status_code" => {
-                self.http_status = super::super::http_status(name, value)?;
-            }
-            "gen_ai.usage.cost" | "llm.cost.total" => self.cost = Fields::cost(name, Some(value), 0)?,
-            "gen_ai.request.stream" | "gen_ai.is_streaming" | "llm.is_streaming" => self.streamed = value.bool(),
+            "http.response.status_code" | "http.status_code" => self.http_status = field.http_status(name)?,
+            "gen_ai.usage.cost" | "llm.cost.total" => self.cost = field.cost(name, 0)?,
+            "gen_ai.request.stream" | "gen_ai.is_streaming" | "llm.is_streaming" => self.streamed = field.flag(),
             _ => {}
         }
         Ok(())
@@ -305,26 +292,24 @@ impl<'a> Attributes<'a> {
 }
 
 /// A count: a text of digits by the letter of OTLP, but also a number or its halves.
-fn count(name: &str, value: Value<'_>) -> Result<Option<i64>, Reject> {
-    match halves(value) {
-        Some(count) => Fields::parse_count(name, &count.to_string()).map(Some),
-        None => Fields::count(name, Some(value)),
+fn count(name: &str, field: &Field<'_>) -> Result<Option<i64>, Reject> {
+    match field.value().and_then(halves) {
+        Some(count) => Field::Text(count.to_string().into()).count(name),
+        None => field.count(name),
     }
 }
 
-/// Whether the numbers prove that cached tokens are not in the prompt.
+/// Whether more was read from and written to a cache than there is input: then
+/// it stands beside. What the total proves, [`Totals`] sees by itself.
 fn is_beside(totals: &Totals) -> bool {
-    let sum = |counts: &[Option<i64>]| counts.iter().flatten().map(|&count| i128::from(count)).sum::<i128>();
-    let apart = sum(&[totals.cached, totals.cache_write_5m]);
-    let inside = sum(&[totals.prompt, totals.completion]);
-    let says_so = totals.total.is_some_and(|total| i128::from(total) == inside + apart);
-    apart > 0 && (says_so || apart > sum(&[totals.prompt]))
+    let sum = |counts: [Option<i64>; 2]| counts.iter().flatten().map(|&count| i128::from(count)).sum::<i128>();
+    sum([totals.cached, totals.written]) > sum([totals.prompt, None])
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{super::testing, Otlp},
+        super::{super::shared::testing, Otlp},
         *,
     };
 

@@ -4,18 +4,13 @@ use std::borrow::Cow;
 
 use crate::record::Text;
 
-/// The provider behind the names of the conventions and the AI SDK's
-/// `openai.chat`, `google.vertex.chat`.
+/// The provider behind the AI SDK's names, `openai.chat`, `google.vertex.chat`.
 pub(super) fn named(name: Text<'_>) -> Text<'_> {
-    let known = match name.as_ref() {
-        "azure.ai.inference" | "az.ai.inference" => Some("azure"),
-        "aws" | "AWS" => Some("bedrock"),
-        vertex if vertex.starts_with("google.vertex") => Some("vertex"),
-        gemini if gemini.starts_with("google.generative-ai") => Some("gemini"),
-        _ => None,
-    };
-    if let Some(known) = known {
-        return Cow::Borrowed(known);
+    if name.starts_with("google.vertex") {
+        return Cow::Borrowed("vertex");
+    }
+    if name.starts_with("google.generative-ai") {
+        return Cow::Borrowed("gemini");
     }
     match name.split_once('.') {
         Some((
@@ -73,7 +68,6 @@ mod tests {
         for (name, expect) in [
             ("openai.responses", "openai"),
             ("google.vertex.chat", "vertex"),
-            ("azure.ai.inference", "azure"),
             ("gcp.vertex_ai", "gcp.vertex_ai"),
             ("groq", "groq"),
         ] {

@@ -1,6 +1,6 @@
 //! For unit tests of formats: one entry in, what came of it as text.
 
-use super::{CsvRow, Entry, Format, Found, Reject, Sink, Skip};
+use super::super::{CsvRow, Entry, Format, Found, Reject, Sink, Skip};
 use crate::{
     config::Source,
     ingest::accept::{Place, accept},
@@ -46,13 +46,13 @@ fn run<T>(
     collected.out
 }
 
-pub(super) fn with_json<T>(json: &str, look: impl FnOnce(Value<'_>) -> T) -> T {
+pub(crate) fn with_json<T>(json: &str, look: impl FnOnce(Value<'_>) -> T) -> T {
     let mut scanner = Scanner::new();
     look(scanner.scan(json).expect("the test's JSON is JSON"))
 }
 
 /// The records of a JSON entry; anything else fails the test.
-pub(super) fn records<T>(format: &dyn Format, json: &str, source: &Source, view: fn(&UsageRecord<'_>) -> T) -> Vec<T> {
+pub(crate) fn records<T>(format: &dyn Format, json: &str, source: &Source, view: fn(&UsageRecord<'_>) -> T) -> Vec<T> {
     with_json(json, |value| run(format, &Entry::Json(value), json, source, view))
         .into_iter()
         .map(|it| it.unwrap_or_else(|other| panic!("{other}: {json}")))
@@ -60,13 +60,13 @@ pub(super) fn records<T>(format: &dyn Format, json: &str, source: &Source, view:
 }
 
 /// What came of a JSON entry, a line for each finding.
-pub(super) fn ledger(format: &dyn Format, json: &str, source: &Source) -> String {
+pub(crate) fn ledger(format: &dyn Format, json: &str, source: &Source) -> String {
     let found = with_json(json, |value| run(format, &Entry::Json(value), json, source, line));
     found.into_iter().map(|it| it.unwrap_or_else(|other| other)).collect::<Vec<_>>().join("\n")
 }
 
 /// What came of a CSV row below its header.
-pub(super) fn csv_ledger(format: &dyn Format, header: &str, row: &str, source: &Source) -> String {
+pub(crate) fn csv_ledger(format: &dyn Format, header: &str, row: &str, source: &Source) -> String {
     let header: Vec<String> = header.split(',').map(str::to_owned).collect();
     let fields: Vec<_> = row.split(',').map(std::borrow::Cow::Borrowed).collect();
     let found = run(format, &Entry::Csv(CsvRow::new(&header, &fields)), row, source, line);

@@ -3,50 +3,48 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::Fields;
-use crate::{
-    config::Source,
-    json::{Kind, Value},
-    record::Text,
-};
+use super::field::Field;
+use crate::{config::Source, json::Value, record::Text};
 
 /// Labels on their way into `tags`: the first value of a name counts.
-#[derive(Debug)]
-pub(super) struct Labels<'s> {
+#[derive(Debug, Default)]
+pub(crate) struct Labels<'s> {
     allowed: &'s [String],
     kept: BTreeMap<String, String>,
 }
 
 impl<'s> Labels<'s> {
-    pub(super) const fn new(source: &'s Source) -> Self {
+    pub(crate) const fn new(source: &'s Source) -> Self {
         Self { allowed: source.tags.as_slice(), kept: BTreeMap::new() }
     }
 
     /// Whether no label can be kept at all, so that looking for them is idle.
-    pub(super) const fn is_closed(&self) -> bool {
+    pub(crate) const fn is_closed(&self) -> bool {
         self.allowed.is_empty()
     }
 
-    pub(super) fn put(&mut self, name: &str, value: &str) {
+    pub(crate) fn put(&mut self, name: &str, value: &str) {
         if self.allowed.iter().any(|allowed| allowed == name) && !self.kept.contains_key(name) {
             self.kept.insert(name.to_owned(), value.to_owned());
         }
     }
 
+    pub(crate) fn put_field(&mut self, name: &str, field: &Field<'_>) {
+        if !self.is_closed()
+            && let Some(text) = field.label()
+        {
+            self.put(name, &text);
+        }
+    }
+
     /// The members of an object that are texts, numbers or yes and no; of an
     /// array the texts `name:value` and `name=value`, and a bare name as true.
-    pub(super) fn put_all(&mut self, labels: Value<'_>) {
+    pub(crate) fn put_all(&mut self, labels: Value<'_>) {
         if self.is_closed() {
             return;
         }
         for (key, value) in labels.entries() {
-            let text = match value.kind() {
-                Kind::Bool(_) => Some(Cow::Borrowed(value.raw())),
-                _ => Fields::any_text(Some(value)),
-            };
-            if let Some(text) = text {
-                self.put(&key.text(), &text);
-            }
+            self.put_field(&key.text(), &Field::Json(value));
         }
         for label in labels.items().filter_map(Value::text) {
             match label.split_once([':', '=']) {
@@ -57,7 +55,7 @@ impl<'s> Labels<'s> {
     }
 
     /// Canonical JSON: names sorted, values as text. `None` where there are none.
-    pub(super) fn into_tags(self) -> Option<Text<'static>> {
+    pub(crate) fn into_tags<'a>(self) -> Option<Text<'a>> {
         if self.kept.is_empty() {
             return None;
         }
@@ -66,13 +64,11 @@ impl<'s> Labels<'s> {
     }
 }
 
-/// The label of that name, in any spelling of its capitals: what a team or a
-/// user is called where the gateway has no field of its own for it.
-pub(super) fn label<'a>(labels: Value<'a>, name: &str) -> Option<Text<'a>> {
-    labels
-        .entries()
-        .filter(|(key, _)| key.raw().eq_ignore_ascii_case(name))
-        .find_map(|(_, value)| Fields::any_text(Some(value)))
+/// The labels among the members of one object.
+pub(crate) fn tags<'a>(labels: Value<'_>, source: &Source) -> Option<Text<'a>> {
+    let mut kept = Labels::new(source);
+    kept.put_all(labels);
+    kept.into_tags()
 }
 
 #[cfg(test)]
