@@ -15,7 +15,7 @@ mod helicone;
 mod kong;
 mod langfuse;
 mod litellm;
-mod native;
+pub(super) mod native;
 mod openai;
 mod openai_batch;
 mod openrouter;

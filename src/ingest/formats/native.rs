@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(super) struct Native;
+pub(in crate::ingest) struct Native;
 
 impl Format for Native {
     fn name(&self) -> &'static str {

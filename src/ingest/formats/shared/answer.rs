@@ -82,8 +82,8 @@ mod tests {
     use crate::record::Meter;
 
     /// `id, model, created, input, output`
-    fn check(body: Field<'_>, expect: &str) {
-        let answer = Answer::read(&body).unwrap();
+    fn check(body: &Field<'_>, expect: &str) {
+        let answer = Answer::read(body).unwrap();
         let counts = answer.usage.unwrap_or_default().counts();
         let show = |count: Option<i64>| count.map_or("-".to_owned(), |count| count.to_string());
         let found = format!(
@@ -101,14 +101,14 @@ mod tests {
     fn a_body_is_read_as_object_text_and_stream() {
         let body = r#"{"id":"c1","model":"m","created":1780300800,"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
         let mut scanner = Scanner::new();
-        check(Field::Json(scanner.scan(body).unwrap()), "c1 m 1780300800 3 4");
-        check(Field::Text(body.into()), "c1 m 1780300800 3 4");
-        check(Field::Text(format!(r#"{{"body":{body},"status":200}}"#).into()), "c1 m 1780300800 3 4");
+        check(&Field::Json(scanner.scan(body).unwrap()), "c1 m 1780300800 3 4");
+        check(&Field::Text(body.into()), "c1 m 1780300800 3 4");
+        check(&Field::Text(format!(r#"{{"body":{body},"status":200}}"#).into()), "c1 m 1780300800 3 4");
         let stream = "data: {\"id\":\"c1\",\"model\":\"m\",\"usage\":null}\n\ndata: {\"x_groq\":{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}}\n\ndata: [DONE]\n";
-        check(Field::Text(stream.into()), "c1 m - 3 4");
+        check(&Field::Text(stream.into()), "c1 m - 3 4");
         let events = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"m\",\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":4}}\n";
-        check(Field::Text(events.into()), "msg_1 m - 3 4");
-        check(Field::Text("a text of another kind".into()), "  - - -");
-        check(Field::Absent, "  - - -");
+        check(&Field::Text(events.into()), "msg_1 m - 3 4");
+        check(&Field::Text("a text of another kind".into()), "  - - -");
+        check(&Field::Absent, "  - - -");
     }
 }

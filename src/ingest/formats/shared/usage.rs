@@ -43,7 +43,7 @@ impl Usage {
             match name {
                 "prompt_tokens" | "input_tokens" => it.prompt(name, &field)?,
                 "completion_tokens" | "output_tokens" => {
-                    it.totals.completion = field.count(name)?.or(it.totals.completion)
+                    it.totals.completion = field.count(name)?.or(it.totals.completion);
                 }
                 "total_tokens" => it.totals.total = field.count(name)?,
                 "prompt_tokens_details" | "input_tokens_details" => it.input_details(&field)?,
