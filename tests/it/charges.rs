@@ -449,7 +449,7 @@ fn a_day_is_made_again_when_and_only_when_what_it_is_made_from_changed() {
     check(
         "a rollup that is gone",
         &|workspace| {
-            std::fs::remove_file(workspace.book_dir().join(DayTable::Rollup.file(day("2026-06-02")).as_ref())).unwrap()
+            std::fs::remove_file(workspace.book_dir().join(DayTable::Rollup.file(day("2026-06-02")).as_ref())).unwrap();
         },
         "2026-06-06",
         &[("2026-06-02", Cause::Rollup)],

@@ -131,7 +131,7 @@ pub(crate) fn usage_file(rows: &[Row], group: usize) -> Vec<u8> {
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).unwrap();
     writer.write(&batch).unwrap();
-    let digest = format!("{:?} {group}", rows);
+    let digest = format!("{rows:?} {group}");
     writer.append_key_value_metadata(KeyValue::new(DIGEST_KEY.to_owned(), digest));
     writer.into_inner().unwrap()
 }
