@@ -122,7 +122,7 @@ impl Builder<'_> {
     ) -> Result<bool, IngestError> {
         let facts = self.days.open(day)?.map(|file| file.facts());
         let before = facts.map_or(0, |facts| facts.rows);
-        let slice_bytes = (self.table.options.memory / 12).max(1 << 20) as u64;
+        let slice_bytes = (self.table.options.memory / 12).max(1 << 10) as u64;
         let slices = (arrived.bytes() as u64 + before * ROW_BYTES) / slice_bytes + 1;
         tally.day(day).before += before;
         let withdrawn_before = tally.day(day).withdrawn;

@@ -118,11 +118,19 @@ pub fn compare(a: &Row<'_>, b: &Row<'_>, texts: &TextCache<'_>, priorities: &dyn
 /// The winner's own columns, in the schema's order. `Equal` is the same report
 /// of the same request.
 pub fn compare_content(a: &Row<'_>, b: &Row<'_>, texts: &TextCache<'_>) -> Ordering {
+    /// In the schema, reasoning stands between the tokens and the other meters.
+    const TOKENS: usize = Meter::OutputTokens.index() + 1;
     let plain = |row: &Row<'_>| (row.operation, row.status, row.streamed, row.gateway_cache, row.quality);
+    let tokens = |row: &Row<'_>| -> [Option<i64>; TOKENS] { std::array::from_fn(|number| row.numbers[number]) };
+    let others = |row: &Row<'_>| -> [Option<i64>; Meter::COUNT - TOKENS] {
+        std::array::from_fn(|number| row.numbers[TOKENS + number])
+    };
     a.text(Slot::Model, texts)
         .cmp(&b.text(Slot::Model, texts))
         .then_with(|| plain(a).cmp(&plain(b)))
-        .then_with(|| a.numbers[..=REASONING].cmp(&b.numbers[..=REASONING]))
+        .then_with(|| tokens(a).cmp(&tokens(b)))
+        .then_with(|| a.numbers[REASONING].cmp(&b.numbers[REASONING]))
+        .then_with(|| others(a).cmp(&others(b)))
         .then_with(|| a.reported_cost.cmp(&b.reported_cost))
 }
 

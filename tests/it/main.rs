@@ -7,6 +7,7 @@ mod demo;
 mod formats;
 mod mutations;
 mod priced;
+mod props;
 mod replay;
 mod support;
 mod tidy;

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::{CONFIG, Dice, TestRun, assert_same_bytes, gzip, log, request};
+use crate::support::{CONFIG, Dice, TestRun, assert_same_bytes, gzip, ingest, log, request};
 
 /// A name and what is in it.
 type File = (&'static str, Vec<u8>);
@@ -425,4 +425,52 @@ fn ingest_again_of_some_days_keeps_requests_whole() {
     run.run(&["ingest", "--again", "--source", "proxy", "--from", "2026-06-02"]);
     let rows = run.rows("usage");
     assert!(rows.len() == 1 && rows[0].starts_with("ts=2026-06-01T16:00:00Z"), "{rows:?}");
+}
+
+/// One request that is logged on both sides of two midnights, in every order,
+/// one line a night; and one that only looks like it.
+#[test]
+fn requests_across_midnight_come_in_any_order() {
+    let id = "chatcmpl-6b77f788-464c-47b3-ad3d-baf89e67bc6f";
+    let times = ["2026-06-02T23:45:00Z", "2026-06-02T23:54:59Z", "2026-06-03T00:04:00Z", "2026-06-03T00:14:00Z"];
+    let lines: Vec<String> = (1..).zip(times).map(|(output, ts)| request(id, ts, 10, output)).collect();
+    let apart = request(id, "2026-06-03T00:24:00.000001Z", 10, 9);
+    let at_once = TestRun::in_memory(CONFIG);
+    at_once.write("logs/a.jsonl", lines.concat() + &apart);
+    ingest(&at_once, 1 << 30, 1);
+    let rows = at_once.rows("usage");
+    assert_eq!(rows.len(), 2);
+    assert!(rows[0].starts_with("ts=2026-06-02T23:45:00Z ts_last=2026-06-03T00:14:00Z"), "{rows:?}");
+    assert!(rows[0].contains("output_tokens=4") && rows[1].contains("output_tokens=9"), "{rows:?}");
+    for order in orders(4) {
+        for night_of_the_other in [0, 3] {
+            let run = TestRun::in_memory(CONFIG);
+            for (night, &line) in order.iter().enumerate() {
+                run.write(&format!("logs/{night}.jsonl"), &lines[line]);
+                if night == night_of_the_other {
+                    run.write("logs/apart.jsonl", &apart);
+                }
+                let done = ingest(&run, 1 << 30, 2);
+                // Each night's book is right by itself: nothing is in two days.
+                let rows = run.rows("usage");
+                let after: u64 = done.tally.days.values().map(|day| day.after).sum();
+                assert!(rows.len() as u64 >= after && rows.len() <= 4, "{order:?}: {rows:?}");
+            }
+            assert_eq!(run.rows("usage"), rows, "{order:?}");
+        }
+    }
+}
+
+/// Every order of the first few numbers.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new()];
+    for number in 0..count {
+        all = all
+            .iter()
+            .flat_map(|order: &Vec<usize>| {
+                (0..=order.len()).map(move |at| [&order[..at], &[number], &order[at..]].concat())
+            })
+            .collect();
+    }
+    all
 }

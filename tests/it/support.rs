@@ -16,7 +16,13 @@ use arrow::{
     datatypes::{DataType, Decimal128Type, Int16Type, Int64Type, TimestampMicrosecondType},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use spendbook::{money::Usd, time::Instant};
+use spendbook::{
+    book::Book,
+    config::Config,
+    ingest::{Options, Outcome, Watch},
+    money::Usd,
+    time::Instant,
+};
 use tempfile::TempDir;
 
 /// When every run takes place.
@@ -80,7 +86,16 @@ impl TestRun {
     }
 
     pub(crate) fn with(config: &str) -> Self {
-        let run = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        Self::at(tempfile::tempdir(), config)
+    }
+
+    /// For many small books: where memory can be had as a disk, syncing is free.
+    pub(crate) fn in_memory(config: &str) -> Self {
+        Self::at(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()), config)
+    }
+
+    fn at(dir: std::io::Result<TempDir>, config: &str) -> Self {
+        let run = Self { dir: dir.expect("a temporary directory") };
         run.write("spendbook.toml", config);
         run
     }
@@ -218,6 +233,28 @@ impl TestRun {
     pub(crate) fn tables(&self) -> BTreeMap<String, Vec<u8>> {
         tables(&self.path("book"))
     }
+}
+
+/// How often a test with chance in it tries: a few times, or as often as the
+/// variable says, for a long run.
+#[expect(clippy::disallowed_methods, reason = "it is for the tests alone, the program does not read it")]
+pub(crate) fn times(variable: &str, few: u32) -> u32 {
+    std::env::var(variable).map_or(few, |times| times.parse().expect("a number of times"))
+}
+
+/// Ingests by the library, with any memory and number of threads.
+pub(crate) fn ingest(run: &TestRun, memory: usize, threads: usize) -> Outcome {
+    let config = Config::load(&run.path("spendbook.toml")).expect("a config without mistakes");
+    let book = Book::open_for_writing(&run.path("book"), "a test").expect("nobody else has the book");
+    let options = Options { memory, threads, ..Options::default() };
+    spendbook::ingest::run(&config, Some(&book), &options, &Silent).expect("it can be ingested")
+}
+
+struct Silent;
+
+impl Watch for Silent {
+    fn read(&self, _bytes: u64) {}
+    fn file(&self, _name: &str) {}
 }
 
 /// The bytes of every table's files, and of quarantine, by their names.
