@@ -31,7 +31,7 @@ use layout::{DayTable, LOCK_FILE, PRIVATE_DIRS, SCHEMA_VERSION, VERSION_FILE};
 pub enum BookError {
     #[error("there is no book at `{}`: `spendbook ingest` makes one, or check `[book] path`", .0.display())]
     Missing(PathBuf),
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`", path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error("another run holds the book's lock: {holder}")]
     Locked { holder: String },
@@ -41,7 +41,7 @@ pub enum BookError {
     TooNew { found: u32, known: u32 },
     #[error("`{path}` in the book is damaged: {detail}")]
     Damaged { path: String, detail: String },
-    #[error("`{path}` in the book cannot be {doing}: {source}")]
+    #[error("`{path}` in the book cannot be {doing}")]
     Store { path: String, doing: &'static str, source: object_store::Error },
 }
 

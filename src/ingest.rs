@@ -109,9 +109,9 @@ pub enum IngestError {
     UnknownSource { name: String, known: String },
     #[error(transparent)]
     Book(#[from] BookError),
-    #[error("`{path}` in the book: {source}")]
+    #[error("`{path}` in the book")]
     DayFile { path: String, source: parquet::errors::ParquetError },
-    #[error("rows that do not fit in memory cannot be put aside: {0}")]
+    #[error("rows that do not fit in memory cannot be put aside")]
     Spill(#[from] std::io::Error),
     #[error("the accounts do not balance, nothing more was written, please report this: {0}")]
     Unbalanced(String),

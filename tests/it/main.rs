@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+<<<<<<< HEAD
 mod charges;
 mod demo;
+mod faults;
 mod formats;
 mod mutations;
 mod priced;

@@ -250,7 +250,8 @@ pub(crate) fn ingest(run: &TestRun, memory: usize, threads: usize) -> Outcome {
     spendbook::ingest::run(&config, Some(&book), &options, &Silent).expect("it can be ingested")
 }
 
-struct Silent;
+#[derive(Debug)]
+pub(crate) struct Silent;
 
 impl Watch for Silent {
     fn read(&self, _bytes: u64) {}
