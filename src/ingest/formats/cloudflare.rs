@@ -14,11 +14,11 @@ use super::{
     Entry, Format, Found, Read, Recognition, Reject, RejectReason, Sink, Skip,
     shared::{
         ending, endpoint,
-        field::{Field, fields, members, own, word},
+        field::{Field, fields, word},
         labels::tags,
         page::Page,
         tokens::Totals,
-        who::Who,
+        who,
     },
 };
 use crate::{
@@ -121,11 +121,7 @@ fn metadata(field: &Field<'_>, source: &Source, record: &mut UsageRecord<'_>) {
         if labels.get("type").map(word) == Some("encrypted") {
             return;
         }
-        for (name, field) in members(labels) {
-            if let (Some(who), Some(text)) = (Who::of(name), field.any_text()) {
-                *who.column(record) = Some(own(text));
-            }
-        }
+        who::fill(record, labels);
         record.tags = tags(labels, source);
     });
 }

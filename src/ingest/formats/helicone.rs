@@ -13,11 +13,11 @@ use super::{
     Entry, Format, Found, Read, Recognition, Reject, Sink, Skip,
     shared::{
         ending, endpoint,
-        field::{Field, fields, has, members, own},
+        field::{Field, fields, has},
         labels::Labels,
         page::Page,
         tokens::Counts,
-        who::Who,
+        who,
     },
 };
 use crate::{
@@ -208,13 +208,7 @@ impl<'a, 's> Request<'a, 's> {
 
     fn properties(&mut self, properties: Value<'_>) {
         self.labels.put_all(properties);
-        for (name, field) in members(properties) {
-            let name = name.strip_prefix("Helicone-Property-").unwrap_or(name);
-            if let (Some(who), Some(text)) = (Who::of(name), field.any_text()) {
-                let column = who.column(&mut self.record);
-                *column = column.take().or_else(|| Some(own(text)));
-            }
-        }
+        who::fill(&mut self.record, properties);
     }
 
     /// The record, or why there is none.

@@ -14,11 +14,11 @@ mod usage;
 use super::{
     Entry, Format, Found, Read, Recognition, Reject, Sink, Skip,
     shared::{
-        field::{Field, fields, has, members, own},
+        field::{Field, fields, has, own},
         labels::Labels,
         page::Page,
         provider::without_provider,
-        who::{Who, max_tokens},
+        who::{self, max_tokens},
     },
 };
 use crate::{
@@ -177,12 +177,8 @@ impl<'a, 's> Observation<'a, 's> {
         self.record.model_requested = named(&["gen_ai.request.model"]);
         self.record.tier = named(&["openai.response.service_tier", "gen_ai.openai.response.service_tier"]);
         self.record.user = self.record.user.take().or_else(|| named(&["langfuse_user_id"]));
-        for (name, field) in members(metadata).chain(members(attributes)) {
-            if let (Some(who), Some(text)) = (Who::of(name), field.any_text()) {
-                let column = who.column(&mut self.record);
-                *column = column.take().or_else(|| Some(own(text)));
-            }
-        }
+        who::fill(&mut self.record, metadata);
+        who::fill(&mut self.record, attributes);
     }
 
     /// The record, or why there is none.

@@ -14,12 +14,12 @@ use super::{
     shared::{
         answer::Answer,
         ending, endpoint,
-        field::{Field, fields, has, members, own},
+        field::{Field, fields, has, own},
         labels::Labels,
         page::Page,
         tokens::Totals,
         usage::Usage,
-        who::{Who, max_tokens},
+        who::{self, max_tokens},
     },
 };
 use crate::{
@@ -154,14 +154,7 @@ impl<'a, 's> Log<'a, 's> {
     /// Labels that the caller set; `_user` and the like are Portkey's own names.
     fn metadata(&mut self, metadata: Value<'_>) {
         self.labels.put_all(metadata);
-        for (name, field) in members(metadata) {
-            if let (Some(who), Some(text)) = (Who::of(name), field.any_text()) {
-                let column = who.column(&mut self.record);
-                if column.is_none() || name.starts_with('_') {
-                    *column = Some(own(text));
-                }
-            }
-        }
+        who::fill(&mut self.record, metadata);
     }
 
     fn request(&mut self, request: Value<'_>) {

@@ -110,7 +110,7 @@ impl<'a> Usage<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Scanner;
+    use crate::{ingest::formats::shared::testing::buckets, json::Scanner};
 
     /// `input, cached, written for 5 minutes, for an hour, output`
     type Expect = [Option<i64>; 5];
@@ -120,15 +120,7 @@ mod tests {
         let mut usage = Usage::default();
         usage.take(scanner.scan(json).unwrap()).unwrap();
         let (counts, _) = usage.counts("m").unwrap();
-        let found = [
-            Meter::InputTokens,
-            Meter::CachedInputTokens,
-            Meter::CacheWrite5mTokens,
-            Meter::CacheWrite1hTokens,
-            Meter::OutputTokens,
-        ]
-        .map(|meter| counts.quantities[meter]);
-        assert_eq!((found, counts.quality), (expect, quality), "{json}");
+        assert_eq!((buckets(&counts), counts.quality), (expect, quality), "{json}");
     }
 
     #[test]

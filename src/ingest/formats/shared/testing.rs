@@ -1,11 +1,14 @@
 //! For unit tests of formats: one entry in, what came of it as text.
 
-use super::super::{CsvRow, Entry, Format, Found, Reject, Sink, Skip};
+use super::{
+    super::{CsvRow, Entry, Format, Found, Reject, Sink, Skip},
+    tokens::Counts,
+};
 use crate::{
     config::Source,
     ingest::accept::{Place, accept},
     json::{Scanner, Value},
-    record::{METERS, UsageRecord},
+    record::{METERS, Meter, UsageRecord},
 };
 
 /// What a format made of an entry, each finding as text.
@@ -44,6 +47,18 @@ fn run<T>(
     let mut collected = Collected { source, raw, out: Vec::new(), view };
     format.read(entry, source, &mut collected);
     collected.out
+}
+
+/// The token buckets: input, cached, written for 5 minutes, for an hour, output.
+pub(crate) fn buckets(counts: &Counts) -> [Option<i64>; 5] {
+    [
+        Meter::InputTokens,
+        Meter::CachedInputTokens,
+        Meter::CacheWrite5mTokens,
+        Meter::CacheWrite1hTokens,
+        Meter::OutputTokens,
+    ]
+    .map(|meter| counts.quantities[meter])
 }
 
 pub(crate) fn with_json<T>(json: &str, look: impl FnOnce(Value<'_>) -> T) -> T {

@@ -198,22 +198,14 @@ fn sum<const N: usize>(counts: [Option<i64>; N]) -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::testing::buckets, *};
 
     /// `input, cached, written for 5 minutes, for an hour, output`
     type Buckets = [Option<i64>; 5];
 
     fn check(totals: Totals, expect: Buckets, quality: Quality) {
         let counts = totals.counts();
-        let found = [
-            Meter::InputTokens,
-            Meter::CachedInputTokens,
-            Meter::CacheWrite5mTokens,
-            Meter::CacheWrite1hTokens,
-            Meter::OutputTokens,
-        ]
-        .map(|meter| counts.quantities[meter]);
-        assert_eq!((found, counts.quality), (expect, quality), "{totals:?}");
+        assert_eq!((buckets(&counts), counts.quality), (expect, quality), "{totals:?}");
     }
 
     fn totals(prompt: i64, completion: i64, total: Option<i64>, cached: i64, reasoning: i64) -> Totals {

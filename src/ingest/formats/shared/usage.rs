@@ -181,7 +181,7 @@ impl Usage {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::testing::buckets, *};
     use crate::{json::Scanner, record::Quality};
 
     /// `input, cached, written for 5 minutes, for an hour, output, reasoning, quality`
@@ -193,14 +193,7 @@ mod tests {
 
     fn check(json: &str, expect: Expect) {
         let counts = read(json).counts();
-        let [input, cached, short, long, output] = [
-            Meter::InputTokens,
-            Meter::CachedInputTokens,
-            Meter::CacheWrite5mTokens,
-            Meter::CacheWrite1hTokens,
-            Meter::OutputTokens,
-        ]
-        .map(|meter| counts.quantities[meter]);
+        let [input, cached, short, long, output] = buckets(&counts);
         assert_eq!(([input, cached, short, long, output, counts.reasoning_tokens], counts.quality), expect, "{json}");
     }
 

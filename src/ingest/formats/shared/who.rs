@@ -1,7 +1,7 @@
 //! Who asked, and for what: the columns that labels and headers of common names
 //! fill, where a gateway has no field of its own for them.
 
-use super::field::Field;
+use super::field::{Field, members, own};
 use crate::{
     json::Value,
     record::{Text, UsageRecord},
@@ -27,7 +27,10 @@ impl Who {
     /// What a name stands for: `x-user-id`, `user.id`, `userId` and `_user` are
     /// all the user.
     pub(crate) fn of(name: &str) -> Option<Self> {
-        let short = ["x-ai-eg-", "x-", "_"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
+        let short = ["Helicone-Property-", "x-ai-eg-", "x-", "_"]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix))
+            .unwrap_or(name);
         let is = |known: &&str| {
             let plain = |byte: u8| if matches!(byte, b'-' | b'.') { b'_' } else { byte.to_ascii_lowercase() };
             known.len() == short.len() && known.bytes().zip(short.bytes()).all(|(a, b)| a == plain(b))
@@ -42,6 +45,19 @@ impl Who {
             Self::Team => &mut record.team_reported,
             Self::User => &mut record.user,
             Self::Project => &mut record.project,
+        }
+    }
+}
+
+/// Fills what is still empty from the labels that a caller chose; a name with
+/// `_` in front is the gateway's own, and comes first.
+pub(crate) fn fill(record: &mut UsageRecord<'_>, labels: Value<'_>) {
+    for is_own in [true, false] {
+        for (name, field) in members(labels).filter(|(name, _)| name.starts_with('_') == is_own) {
+            if let Some(who) = Who::of(name) {
+                let column = who.column(record);
+                *column = column.take().or_else(|| field.any_text().map(own));
+            }
         }
     }
 }
@@ -65,6 +81,7 @@ mod tests {
             ("x-ai-eg-user-id", Some(Who::User)),
             ("enduser.id", Some(Who::User)),
             ("_user", Some(Who::User)),
+            ("Helicone-Property-Team", Some(Who::Team)),
             ("API-Key-Name", Some(Who::Key)),
             ("Project", Some(Who::Project)),
             ("steam", None),
@@ -72,5 +89,18 @@ mod tests {
         ] {
             assert_eq!(Who::of(name), expect, "{name}");
         }
+    }
+
+    #[test]
+    fn the_first_label_of_a_column_fills_it_and_the_gateways_own_before_all() {
+        let mut scanner = crate::json::Scanner::new();
+        let labels = scanner.scan(r#"{"user":"ada","user_id":"u-1","_user":"mary","team":null,"teamId":"search"}"#);
+        let mut record = UsageRecord::at(crate::time::Instant::EARLIEST);
+        record.key = Some("known".into());
+        fill(&mut record, labels.unwrap());
+        assert_eq!(
+            (record.user.as_deref(), record.team_reported.as_deref(), record.key.as_deref()),
+            (Some("mary"), Some("search"), Some("known"))
+        );
     }
 }
