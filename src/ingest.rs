@@ -20,6 +20,7 @@ pub mod files;
 pub mod formats;
 pub mod framing;
 mod merge;
+pub mod names;
 pub mod overlap;
 pub mod parse;
 mod pile;

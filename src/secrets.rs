@@ -16,13 +16,29 @@ const PREFIXES: &[&str] = &["gsk_", "sk-", "sk_", "xai-", "AIza", "AKIA", "ASIA"
 
 /// The fingerprint of a credential.
 pub fn fingerprint(credential: &str) -> String {
-    let digest = Sha256::digest(credential.as_bytes());
-    let mut text = String::with_capacity(15);
-    text.push_str("fp_");
+    short_digest("fp_", credential)
+}
+
+/// A user's name where it is not to be stored: the same for the same name.
+pub fn pseudonym(user: &str) -> String {
+    short_digest("u_", user)
+}
+
+/// The first 12 hex digits of a SHA-256.
+fn short_digest(prefix: &str, text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let mut short = prefix.to_owned();
     for byte in &digest[..6] {
-        text.push_str(&format!("{byte:02x}"));
+        short.push_str(&format!("{byte:02x}"));
     }
-    text
+    short
+}
+
+/// A text that was cut off after these bytes, without the word that may go on:
+/// of a credential that was cut in two, nothing could tell what it is.
+pub fn without_cut_word(text: &str) -> &str {
+    let word = text.bytes().rev().take_while(|&byte| is_token_byte(byte)).count();
+    &text[..text.len() - word]
 }
 
 /// The text with every credential in it replaced by its fingerprint.
@@ -154,6 +170,14 @@ mod tests {
             check(secret, &fingerprint(secret));
         }
         check("bearer 0123456789abcdefghijKLMN", &format!("bearer {}", fingerprint("0123456789abcdefghijKLMN")));
+    }
+
+    #[test]
+    fn of_a_text_that_was_cut_off_the_last_word_goes() {
+        for (text, expect) in [("key: gsk_Canary", "key: "), ("a é", "a é"), ("é", "é"), ("gsk_Canary", ""), ("", "")]
+        {
+            assert_eq!(without_cut_word(text), expect);
+        }
     }
 
     #[test]

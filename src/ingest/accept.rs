@@ -5,7 +5,10 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::formats::{Found, Reject, RejectReason, is_nothing, provider};
+use super::{
+    formats::{Found, Reject, RejectReason, is_nothing, provider},
+    names::Names,
+};
 use crate::{
     config::{IdentityBy, Source},
     record::{Status, Text, UsageRecord},
@@ -28,7 +31,12 @@ pub struct Place<'a> {
 ///
 /// # Errors
 /// Where a value cannot be true.
-pub fn accept<'a>(found: Found<'a>, source: &Source, place: Place<'_>) -> Result<UsageRecord<'a>, Reject> {
+pub fn accept<'a>(
+    found: Found<'a>,
+    source: &Source,
+    names: &Names,
+    place: Place<'_>,
+) -> Result<UsageRecord<'a>, Reject> {
     let Found { mut record, ids, created, raw } = found;
     let place = Place { raw: raw.map_or(place.raw, str::as_bytes), ..place };
     if !record.ts.is_sane() {
@@ -57,6 +65,8 @@ pub fn accept<'a>(found: Found<'a>, source: &Source, place: Place<'_>) -> Result
     }
     identify(&mut record, ids, created, source, place);
     redact_all(&mut record);
+    record.key = record.key.map(|key| names.key(key));
+    record.user = record.user.and_then(|user| names.user(user));
     Ok(record)
 }
 
@@ -136,6 +146,7 @@ fn can_repeat(id: &str) -> bool {
     rest.chars().count() < 16
 }
 
+/// Takes credentials out of every text but the key, of which [`Names`] decides.
 fn redact_all(record: &mut UsageRecord<'_>) {
     let required = [&mut record.request_id, &mut record.part, &mut record.provider, &mut record.model];
     let optional = [
@@ -152,17 +163,12 @@ fn redact_all(record: &mut UsageRecord<'_>) {
             *text = Cow::Owned(redacted);
         }
     }
-    if let Some(key) = &mut record.key
-        && let Cow::Owned(redacted) = secrets::redact_key(key)
-    {
-        *key = Cow::Owned(redacted);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Instant;
+    use crate::{config::Config, ingest::names::PLAIN, time::Instant};
 
     const PLACE: Place<'static> = Place { raw: b"{}", file: "a.jsonl", line: 1 };
 
@@ -171,7 +177,7 @@ mod tests {
         let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
         found.ids = [id.map(Cow::Borrowed), None];
         found.created = created;
-        let record = accept(found, &source, PLACE).unwrap();
+        let record = accept(found, &source, &PLAIN, PLACE).unwrap();
         (record.request_id.into_owned(), record.part.into_owned())
     }
 
@@ -199,13 +205,33 @@ mod tests {
         let source = Source { tier: Some("batch".into()), ..Source::default() };
         let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
         found.record.provider = Cow::Borrowed("Azure_OpenAI");
-        let record = accept(found.clone(), &source, PLACE).unwrap();
+        let record = accept(found.clone(), &source, &PLAIN, PLACE).unwrap();
         assert_eq!((record.provider.as_ref(), record.tier.as_deref()), ("azure", Some("batch")));
         for (tier, expect) in [("Default", "on_demand"), ("Flex", "flex"), ("auto", "batch")] {
             found.record.tier = Some(Cow::Borrowed(tier));
-            assert_eq!(accept(found.clone(), &source, PLACE).unwrap().tier.as_deref(), Some(expect), "{tier}");
+            assert_eq!(accept(found.clone(), &source, &PLAIN, PLACE).unwrap().tier.as_deref(), Some(expect), "{tier}");
         }
         found.record.provider = Cow::Borrowed("");
-        assert_eq!(accept(found, &source, PLACE).unwrap_err().reason, RejectReason::MissingField);
+        assert_eq!(accept(found, &source, &PLAIN, PLACE).unwrap_err().reason, RejectReason::MissingField);
+    }
+
+    #[test]
+    fn names_are_kept_or_hidden_as_the_config_says() {
+        let text = "[teams.search]\n[privacy]\nusers = \"hash\"\n\
+                    [[key]]\nname = \"sk-search2-production-eu-west\"\nteam = \"search\"";
+        let config = Config::parse(text, std::path::Path::new("spendbook.toml")).unwrap();
+        let source = Source { provider: Some("groq".into()), ..Source::default() };
+        let read = |key: &'static str, names: &Names| {
+            let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
+            found.record.key = Some(Cow::Borrowed(key));
+            found.record.user = Some(Cow::Borrowed("ada"));
+            let record = accept(found, &source, names, PLACE).unwrap();
+            (record.key.unwrap().into_owned(), record.user.unwrap().into_owned())
+        };
+        let (listed, secret) = ("sk-search2-production-eu-west", "gsk_Q2Fu4ryCanaryCanaryCanary0123456789abcdef");
+        let names = Names::of(&config);
+        assert_eq!(read(listed, &names), (listed.to_owned(), secrets::pseudonym("ada")));
+        assert_eq!(read(secret, &names).0, secrets::fingerprint(secret));
+        assert_eq!(read(listed, &PLAIN), (secrets::fingerprint(listed), "ada".to_owned()));
     }
 }

@@ -6,6 +6,7 @@ use super::{
     accept::{Place, accept},
     formats::{CsvRow, Entry, Format, Found, Reject, RejectReason, Sink, Skip},
     framing::{Block, Cut, Shape, Wholeness, csv_fields},
+    names::{Names, PLAIN},
 };
 use crate::{
     config::Source,
@@ -26,6 +27,7 @@ pub trait Outcomes {
 #[derive(Debug)]
 pub struct Parser<'s> {
     source: &'s Source,
+    names: &'s Names,
     format: &'s dyn Format,
     file: &'s str,
     shape: Shape,
@@ -36,7 +38,13 @@ pub struct Parser<'s> {
 
 impl<'s> Parser<'s> {
     pub fn new(source: &'s Source, format: &'s dyn Format, file: &'s str, shape: Shape, settled: bool) -> Self {
-        Self { source, format, file, shape, settled, scanner: Scanner::new() }
+        Self { source, names: &PLAIN, format, file, shape, settled, scanner: Scanner::new() }
+    }
+
+    /// With what the config says of names; without it none is registered, and
+    /// users are as they are.
+    pub fn with_names(self, names: &'s Names) -> Self {
+        Self { names, ..self }
     }
 
     pub fn block(&mut self, block: &Block, out: &mut dyn Outcomes) {
@@ -116,7 +124,7 @@ impl<'s> Parser<'s> {
             return out.reject(line, Reject::new(RejectReason::WrongType, format!("{found}, expected an object")), raw);
         }
         let place = Place { raw, file: self.file, line };
-        let mut acceptor = Acceptor { source: self.source, place, out, calls: 0 };
+        let mut acceptor = Acceptor { source: self.source, names: self.names, place, out, calls: 0 };
         self.format.read(&entry, self.source, &mut acceptor);
         if acceptor.calls == 0 {
             acceptor.out.skip(line, Skip::NotUsage);
@@ -127,6 +135,7 @@ impl<'s> Parser<'s> {
 /// Between a format and the outcomes: what all formats share.
 struct Acceptor<'o, 'p> {
     source: &'o Source,
+    names: &'o Names,
     place: Place<'p>,
     out: &'o mut dyn Outcomes,
     calls: u32,
@@ -135,7 +144,7 @@ struct Acceptor<'o, 'p> {
 impl<'a> Sink<'a> for Acceptor<'_, '_> {
     fn record(&mut self, found: Found<'a>) {
         self.calls += 1;
-        match accept(found, self.source, self.place) {
+        match accept(found, self.source, self.names, self.place) {
             Ok(record) => self.out.record(self.place.line, &record),
             Err(reject) => self.out.reject(self.place.line, reject, self.place.raw),
         }

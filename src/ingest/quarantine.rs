@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::formats::{Reject, RejectReason};
 use crate::{
     book::{Book, BookError},
+    config::Users,
     secrets,
 };
 
@@ -37,14 +38,15 @@ pub struct Broken {
 }
 
 impl Broken {
-    pub fn new(line: u64, reject: &Reject, raw: &[u8]) -> Self {
+    /// Where users are not to be stored, no text of the entry is shown either.
+    pub fn new(line: u64, reject: &Reject, raw: &[u8], users: Users) -> Self {
         Self {
             line,
             reason: reject.reason.name().to_owned(),
             detail: secrets::redact(&reject.detail).into_owned(),
             bytes: raw.len() as u64,
             digest: format!("{:016x}", xxh3_64(raw)),
-            excerpt: excerpt(raw),
+            excerpt: excerpt(raw, users == Users::Plain),
         }
     }
 }
@@ -172,22 +174,28 @@ pub fn read(book: &Book, source: &str) -> Result<Vec<(String, Broken)>, BookErro
     Ok(found)
 }
 
-/// The shape of an entry without its texts: names, numbers and short words stay,
-/// anything that may be part of a prompt or an answer becomes its length.
-fn excerpt(raw: &[u8]) -> String {
+/// The shape of an entry without its texts: names, numbers and, if they may be
+/// `shown`, short words stay; anything that may be part of a prompt or an answer
+/// becomes its length.
+fn excerpt(raw: &[u8], shown: bool) -> String {
+    let is_cut = raw.len() > 4 * EXCERPT;
     let text = String::from_utf8_lossy(&raw[..raw.len().min(4 * EXCERPT)]);
-    let redacted = secrets::redact(&text);
-    let shown =
-        if redacted.trim_start().starts_with(['{', '[']) { masked_json(&redacted) } else { masked_words(&redacted) };
-    let mut short: String = shown.chars().take(EXCERPT).collect();
-    if short.len() < shown.len() || raw.len() > 4 * EXCERPT {
+    let redacted = secrets::redact(if is_cut { secrets::without_cut_word(&text) } else { &text });
+    let safe = if redacted.trim_start().starts_with(['{', '[']) {
+        masked_json(&redacted, shown)
+    } else {
+        masked_words(&redacted, shown)
+    };
+    let mut short: String = safe.chars().take(EXCERPT).collect();
+    if short.len() < safe.len() || is_cut {
         short.push('…');
     }
     short
 }
 
-/// A text in JSON is shown if it could be a name: short, and without a blank.
-fn masked_json(text: &str) -> String {
+/// A name in JSON is shown if it is short and without a blank, and so is a text
+/// where texts may be shown.
+fn masked_json(text: &str, shown: bool) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find('"') {
@@ -195,7 +203,8 @@ fn masked_json(text: &str) -> String {
         rest = &rest[start + 1..];
         let end = closing_quote(rest);
         let inside = &rest[..end];
-        if inside.len() <= 64 && !inside.contains(char::is_whitespace) {
+        let is_name = rest[end..].trim_start_matches('"').trim_start().starts_with(':');
+        if (shown || is_name) && inside.len() <= 64 && !inside.contains(char::is_whitespace) {
             out.push_str(inside);
         } else {
             out.push_str(&format!("…{} chars…", inside.chars().count()));
@@ -223,9 +232,9 @@ fn closing_quote(text: &str) -> usize {
 }
 
 /// Of what is no JSON, a few words' beginning: it may be prose.
-fn masked_words(text: &str) -> String {
-    let shown: String = text.chars().take(32).collect();
-    if shown.len() < text.len() { format!("{shown}…") } else { shown }
+fn masked_words(text: &str, shown: bool) -> String {
+    let beginning: String = text.chars().take(if shown { 32 } else { 0 }).collect();
+    if beginning.len() < text.len() { format!("{beginning}…") } else { beginning }
 }
 
 #[cfg(test)]
@@ -233,7 +242,12 @@ mod tests {
     use super::*;
 
     fn broken(line: u64, raw: &str) -> Broken {
-        Broken::new(line, &Reject::new(RejectReason::NotJson, "expected a value at byte 0"), raw.as_bytes())
+        Broken::new(
+            line,
+            &Reject::new(RejectReason::NotJson, "expected a value at byte 0"),
+            raw.as_bytes(),
+            Users::Plain,
+        )
     }
 
     #[test]
@@ -245,10 +259,26 @@ mod tests {
             ("GET /healthz", "GET /healthz"),
             ("a line of prose that goes on for quite a while", "a line of prose that goes on for…"),
         ] {
-            assert_eq!(excerpt(raw.as_bytes()), expect);
+            assert_eq!(excerpt(raw.as_bytes(), true), expect);
         }
-        assert!(!excerpt(format!("{{\"key\":\"{secret}\"").as_bytes()).contains("Canary"));
-        assert!(excerpt(&b"{\"a\":1,".repeat(1000)).ends_with('…'));
+        assert!(!excerpt(format!("{{\"key\":\"{secret}\"").as_bytes(), true).contains("Canary"));
+        assert!(excerpt(&b"{\"a\":1,".repeat(1000), true).ends_with('…'));
+        // A credential at the place where the entry is cut off.
+        for before in 4 * EXCERPT - 40..4 * EXCERPT {
+            let raw = format!("{{\"prompt\":\"{}\",\"key\":\"{secret}\"}}", "x ".repeat(before / 2 - 12));
+            assert!(!excerpt(raw.as_bytes(), true).contains("Can"), "{before}");
+        }
+    }
+
+    #[test]
+    fn no_text_is_shown_where_users_are_not() {
+        for (raw, expect) in [
+            (r#"{"user":"ada@example.com","n":5"#, r#"{"user":"…15 chars…","n":5"#),
+            (r#"["ada","#, r#"["…3 chars…","#),
+            ("ada,2026-06-01", "…"),
+        ] {
+            assert_eq!(excerpt(raw.as_bytes(), false), expect);
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{
     files,
     formats::{self, Format, Reject, Skip},
     framing::{Block, Framer, Progress, Shape},
+    names::Names,
     parse::{Outcomes, Parser},
     pile::Pile,
     quarantine::{Broken, BrokenFile, Earlier},
@@ -28,7 +29,11 @@ use super::{
     state::{Ending, FileState, Plan, Stamp},
     texts::{TextCache, Texts},
 };
-use crate::{config::Source, record::UsageRecord, tally::SourceTally};
+use crate::{
+    config::{Source, Users},
+    record::UsageRecord,
+    tally::SourceTally,
+};
 
 /// One file that is to be read.
 #[derive(Debug)]
@@ -68,6 +73,7 @@ pub struct Reading {
 /// How to read.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    pub names: Names,
     pub threads: usize,
     /// Bytes of rows that may wait in memory, on all threads together.
     pub budget: usize,
@@ -320,13 +326,15 @@ impl<'t> Worker<'t> {
             let Some(work) = work else { break };
             let task = &tasks[work.task];
             let mut noted = worker.noted.remove(&work.task).unwrap_or_default();
-            let mut parser = Parser::new(task.source, work.format, &task.name, work.shape, work.settled);
+            let mut parser =
+                Parser::new(task.source, work.format, &task.name, work.shape, work.settled).with_names(&settings.names);
             let mut booking = Booking {
                 worker: &mut worker,
                 noted: &mut noted,
                 task: work.task,
                 source: &task.source.name,
                 file: &task.name,
+                users: settings.names.users(),
                 keep,
             };
             parser.block(&work.block, &mut booking);
@@ -346,6 +354,7 @@ struct Booking<'b, 't> {
     task: usize,
     source: &'b str,
     file: &'b str,
+    users: Users,
     keep: &'b (dyn Fn(&Row<'_>) -> bool + Sync),
 }
 
@@ -373,7 +382,7 @@ impl Outcomes for Booking<'_, '_> {
 
     fn reject(&mut self, line: u64, reject: Reject, raw: &[u8]) {
         self.noted.tally.quarantine(reject.reason.name());
-        self.noted.broken.add(Broken::new(line, &reject, raw));
+        self.noted.broken.add(Broken::new(line, &reject, raw, self.users));
     }
 
     fn pending(&mut self, _line: u64) {

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::framing::Progress;
 use crate::{
     book::{Book, BookError},
-    config::Source,
+    config::{Privacy, Source},
 };
 
 /// One source's files, as the last run left them.
@@ -147,7 +147,7 @@ impl FileState {
 }
 
 /// The options of a source that decide what its records say.
-pub fn options_digest(source: &Source) -> String {
+pub fn options_digest(source: &Source, privacy: Privacy) -> String {
     let options = format!(
         "{:?}",
         (
@@ -160,6 +160,7 @@ pub fn options_digest(source: &Source) -> String {
             &source.source_version,
             &source.tags,
             &source.custom,
+            privacy.users,
         )
     );
     format!("{:016x}", xxh3_64(options.as_bytes()))

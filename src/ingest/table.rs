@@ -10,6 +10,7 @@ use super::{
     builder::Builder,
     day_file::{DayFile, Place, place},
     files,
+    names::Names,
     pile::Pile,
     quarantine::{self, Earlier},
     reading::{self, Reading, Settings, Task, Watch},
@@ -115,7 +116,8 @@ impl Table<'_> {
 
     pub(super) fn settings(&self) -> Settings {
         // Days are built while others still wait: they share the rest.
-        Settings { threads: self.options.threads, budget: self.options.memory / 5 * 2, spill_dir: self.spill_dir() }
+        let (threads, budget) = (self.options.threads, self.options.memory / 5 * 2);
+        Settings { names: Names::of(self.config), threads, budget, spill_dir: self.spill_dir() }
     }
 
     /// The files that have something new. With `everything`, all files of all
@@ -126,7 +128,10 @@ impl Table<'_> {
         for &source in self.sources.iter().filter(|source| only.is_none_or(|only| only == source.name)) {
             outcome.tally.source(&source.name);
             let state = &states[source.name.as_str()];
-            if !state.files.is_empty() && state.options != state::options_digest(source) && !everything {
+            if !state.files.is_empty()
+                && state.options != state::options_digest(source, self.config.privacy)
+                && !everything
+            {
                 let message = format!(
                     "its options have changed since it was read: run `spendbook ingest --again --source {}` to read its old entries the new way",
                     source.name
@@ -265,7 +270,7 @@ impl Table<'_> {
                     state.files.insert(task.name.clone(), file.state);
                 }
                 if state.options.is_empty() || withdrawal.is_some() {
-                    state.options = state::options_digest(task.source);
+                    state.options = state::options_digest(task.source, self.config.privacy);
                 }
             }
         }

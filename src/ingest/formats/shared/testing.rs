@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     config::Source,
-    ingest::accept::{Place, accept},
+    ingest::{
+        accept::{Place, accept},
+        names::PLAIN,
+    },
     json::{Scanner, Value},
     record::{METERS, Meter, UsageRecord},
 };
@@ -22,7 +25,7 @@ struct Collected<'s, T> {
 impl<'a, T> Sink<'a> for Collected<'_, T> {
     fn record(&mut self, found: Found<'a>) {
         let place = Place { raw: self.raw.as_bytes(), file: "test", line: 1 };
-        match accept(found, self.source, place) {
+        match accept(found, self.source, &PLAIN, place) {
             Ok(record) => self.out.push(Ok((self.view)(&record))),
             Err(reject) => self.reject(reject),
         }
