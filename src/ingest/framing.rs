@@ -1,6 +1,7 @@
 //! Framing: a stream of bytes cut into blocks of whole entries.
 //!
-//! An entry is a line, an element of a top-level JSON array, or a CSV row.
+//! An entry is a line, a JSON value that is printed over many lines, an element
+//! of a top-level JSON array, or a CSV row.
 //! Memory stays bounded whatever comes: an entry longer than [`MAX_ENTRY`] is
 //! passed over (and reported), and blocks are handed on as they fill. What an
 //! entry means is left to the formats.
@@ -26,6 +27,8 @@ const KEPT_OF_TOO_LONG: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Lines,
+    /// JSON values one after the other, printed over many lines each.
+    Values,
     Array,
     Csv,
 }
@@ -45,7 +48,7 @@ pub enum Wholeness {
 pub struct Cut {
     start: usize,
     end: usize,
-    /// Its line, or in an array its number, from 1.
+    /// The line on which it begins, or in an array its number, from 1.
     pub number: u64,
     pub wholeness: Wholeness,
 }
@@ -157,6 +160,7 @@ impl<R: Read> Framer<R> {
         let first = framer.buffer.iter().copied().find(|byte| !byte.is_ascii_whitespace());
         framer.shape = match first {
             Some(b'[') if !framer.first_line_is_json_array() => Shape::Array,
+            Some(b'{') if framer.first_value_spans_lines() => Shape::Values,
             Some(b'{' | b'[') | None => Shape::Lines,
             Some(_) if csv => Shape::Csv,
             Some(_) => Shape::Lines,
@@ -207,6 +211,28 @@ impl<R: Read> Framer<R> {
             && std::str::from_utf8(&text[..end]).is_ok_and(|line| crate::json::Scanner::new().scan(line).is_ok())
     }
 
+    /// Some tools print JSON over many lines: then the first line is none in
+    /// itself, and the first value, as far as it is there, goes on after it.
+    fn first_value_spans_lines(&self) -> bool {
+        let text = match std::str::from_utf8(&self.buffer) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(&self.buffer[..error.valid_up_to()]).unwrap_or_default(),
+        };
+        let text = text.trim_ascii_start();
+        let mut scanner = crate::json::Scanner::new();
+        let Some(first_line) = memchr(b'\n', text.as_bytes()).map(|end| &text[..end]) else { return false };
+        if scanner.scan(first_line).is_ok() {
+            return false;
+        }
+        let mut cuts = Vec::new();
+        Splitter { first_only: true, ..Splitter::default() }.scan(Shape::Values, text.as_bytes(), 0, &mut 1, &mut cuts);
+        match cuts.first() {
+            Some(first) => first.end > first_line.len() && scanner.scan(&text[first.start..first.end]).is_ok(),
+            // A word or an escape may be cut in two.
+            None => scanner.scan(text).is_err_and(|error| error.at + "false".len() >= text.len()),
+        }
+    }
+
     /// Reads about `more` bytes into the buffer, or to the end.
     fn fill(&mut self, more: usize) {
         if self.ended {
@@ -237,7 +263,7 @@ impl<R: Read> Framer<R> {
     pub fn next_block(&mut self) -> Option<Block> {
         match self.shape {
             Shape::Lines => self.next_lines(),
-            Shape::Array | Shape::Csv => self.next_split(),
+            Shape::Values | Shape::Array | Shape::Csv => self.next_split(),
         }
     }
 
@@ -375,6 +401,8 @@ struct Splitter {
     escaped: bool,
     /// Whether the array's own bracket has been seen.
     opened: bool,
+    /// Whether to stop after one entry.
+    first_only: bool,
 }
 
 impl Splitter {
@@ -384,13 +412,14 @@ impl Splitter {
         for (at, &byte) in buffer.iter().enumerate().skip(from) {
             let ended = match shape {
                 Shape::Csv => self.step_csv(byte, at, next),
+                Shape::Values => self.step_value(byte, at, next),
                 _ => self.step_array(byte, at, next),
             };
             let Some(end) = ended else { continue };
             if let Some(start) = self.begun.take() {
                 self.cut(buffer, start, end, cuts);
             }
-            if at + 1 >= BLOCK {
+            if at + 1 >= BLOCK || self.first_only {
                 return at + 1;
             }
         }
@@ -428,15 +457,52 @@ impl Splitter {
         None
     }
 
-    /// Where the element ends, if it does at this byte.
-    fn step_array(&mut self, byte: u8, at: usize, next: &mut u64) -> Option<usize> {
-        if self.in_string {
+    /// Whether the byte is part of a JSON string that has begun before.
+    fn is_in_string(&mut self, byte: u8) -> bool {
+        let was_in_string = self.in_string;
+        if was_in_string {
             match byte {
                 _ if self.escaped => self.escaped = false,
                 b'\\' => self.escaped = true,
                 b'"' => self.in_string = false,
                 _ => {}
             }
+        }
+        was_in_string
+    }
+
+    /// Where the value ends, if it does at this byte; what is no object or array
+    /// ends with its line.
+    fn step_value(&mut self, byte: u8, at: usize, line: &mut u64) -> Option<usize> {
+        if byte == b'\n' {
+            *line += 1;
+            // No string goes on over a line end: this one is broken, the rest may not be.
+            (self.in_string, self.escaped) = (false, false);
+        }
+        if self.is_in_string(byte) || (self.begun.is_none() && byte.is_ascii_whitespace()) {
+            return None;
+        }
+        if self.begun.is_none() {
+            self.begin(at, *line);
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                if self.depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            b'\n' if self.depth == 0 => return Some(at),
+            _ => {}
+        }
+        None
+    }
+
+    /// Where the element ends, if it does at this byte.
+    fn step_array(&mut self, byte: u8, at: usize, next: &mut u64) -> Option<usize> {
+        if self.is_in_string(byte) {
             return None;
         }
         if !self.opened {
@@ -500,6 +566,29 @@ mod tests {
     }
 
     #[test]
+    fn values_over_many_lines_are_entries() {
+        let check = |text: &str, expect: &[&str]| drop(check(text.as_bytes(), false, expect));
+        check("{\n  \"a\": \"}\\\"{\"\n}\n", &["1: {\n  \"a\": \"}\\\"{\"\n}"]);
+        check("\n{\n\"a\":[\n1]}\n\n{\"b\":2}{\n}\n3\n", &["2: {\n\"a\":[\n1]}", "6: {\"b\":2}", "6: {\n}", "8: 3"]);
+        // The end of it may still come.
+        check("{\n  \"a\": 1,\n", &["~1: {\n  \"a\": 1,\n"]);
+        check("{\n  \"a\": tr", &["~1: {\n  \"a\": tr"]);
+        check("{\n}\n{\n  \"a\"", &["1: {\n}", "~3: {\n  \"a\""]);
+        // A string that is never closed spoils its value, and no other.
+        check("{\n\"a\":1}\n{\"b\n}\n{\n}", &["1: {\n\"a\":1}", "3: {\"b\n}", "5: {\n}"]);
+    }
+
+    #[test]
+    fn lines_of_which_the_first_is_broken_stay_lines() {
+        let check = |text: &str, expect: &[&str]| drop(check(text.as_bytes(), false, expect));
+        check("{\"a\":1,\n{\"b\":2}\n", &["1: {\"a\":1,", "2: {\"b\":2}"]);
+        check("{\"a\":\"x\n{\"b\":2}\n", &["1: {\"a\":\"x", "2: {\"b\":2}"]);
+        check("{\"a\":1} x\n{\"b\":2}\n", &["1: {\"a\":1} x", "2: {\"b\":2}"]);
+        check("{x\n{\"b\":2}\n", &["1: {x", "2: {\"b\":2}"]);
+        check("{\"a\":[\n{\"b\":2}\n{\"b\":3}\n", &["1: {\"a\":[", "2: {\"b\":2}", "3: {\"b\":3}"]);
+    }
+
+    #[test]
     fn elements_of_an_array_are_entries() {
         check(b"[]", false, &[]);
         check(b" [ {\"a\":[1,\"]}\\\"\"]} ,\n {\"b\":{}}\n]\n", false, &["1: {\"a\":[1,\"]}\\\"\"]}", "2: {\"b\":{}}"]);
@@ -522,6 +611,8 @@ mod tests {
         check(&text, false, &["1: {}", "!2: xxxxxxxxxxxxxxxxxxxx", "3: {\"z\":1}"]);
         let text = [b"[{},\"".as_slice(), &long, b"\",{\"z\":1}]"].concat();
         check(&text, false, &["1: {}", "!2: xxxxxxxxxxxxxxxxxxxx", "3: {\"z\":1}"]);
+        let text = [b"{\n\"a\":\"".as_slice(), &long, b"\"}\n{\"z\":1}\n"].concat();
+        check(&text, false, &["!1: xxxxxxxxxxxxxxxxxxxx", "3: {\"z\":1}"]);
         check(&long, false, &["!1: xxxxxxxxxxxxxxxxxxxx"]);
     }
 

@@ -95,7 +95,7 @@ impl<'s> Parser<'s> {
             }
         };
         // Some gateways write a few entries as an array on one line.
-        if value.is_array() && self.shape == Shape::Lines {
+        if value.is_array() && self.shape != Shape::Array {
             for item in value.items() {
                 let raw = item.raw();
                 self.read(line, Entry::Json(item), raw.as_bytes(), out);
