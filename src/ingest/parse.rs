@@ -43,6 +43,7 @@ impl<'s> Parser<'s> {
 
     /// With what the config says of names; without it none is registered, and
     /// users are as they are.
+    #[must_use]
     pub fn with_names(self, names: &'s Names) -> Self {
         Self { names, ..self }
     }
