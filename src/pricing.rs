@@ -193,7 +193,7 @@ fn in_force<'r, T: Dated>(rows: impl IntoIterator<Item = &'r T>, at: Instant, kn
 }
 
 /// A date where the instant is the first of its day, else all of it.
-fn date_text(instant: Instant) -> String {
+pub fn date_text(instant: Instant) -> String {
     let day: Day = instant.day();
     if day.start() == instant { day.to_string() } else { instant.to_string() }
 }

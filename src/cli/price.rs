@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -99,17 +99,24 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 /// before.
 fn beside(live: &Book, dir: &Path) -> anyhow::Result<Book> {
     let shown = dir.display();
-    fs::create_dir_all(dir).with_context(|| format!("`{shown}` cannot be made"))?;
-    let canonical = |path: &Path| path.canonicalize().with_context(|| format!("`{}` cannot be read", path.display()));
-    let (own, live) = (canonical(dir)?, canonical(live.root())?);
+    let unreadable = || format!("`{shown}` cannot be read");
+    let (own, live) = (resolved(dir).with_context(unreadable)?, live.root().canonicalize().with_context(unreadable)?);
     if own.starts_with(&live) || live.starts_with(&own) {
         bail!("`{shown}` is the live book, or in it, or around it: name another directory for `--output`");
     }
-    let is_empty = fs::read_dir(&own).with_context(|| format!("`{shown}` cannot be read"))?.next().is_none();
+    let is_empty = !own.exists() || fs::read_dir(&own).with_context(unreadable)?.next().is_none();
     if !is_empty && !own.join(VERSION_FILE).is_file() {
         bail!("`{shown}` is neither empty nor a book: name a new directory for `--output`");
     }
     Ok(Book::open_for_writing(dir, "`spendbook price --output`")?)
+}
+
+/// A path without links in what of it is there already.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
+    let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
+    Ok(there.canonicalize()?.join(rest))
 }
 
 /// How many changes are told; all of them are in the record of the run.

@@ -11,7 +11,7 @@ use super::{Failure, Outcome, Session, instant, listing};
 use crate::{
     book::{Book, BookError},
     charges,
-    pricing::{self, Ask, Cause, Choice, LastPricing, Price, PriceBook, Refused, Validity},
+    pricing::{self, Ask, Cause, Choice, LastPricing, Price, PriceBook, Refused, Validity, date_text},
     record::METERS,
     time::Instant,
 };
@@ -137,7 +137,7 @@ fn show(session: &Session, arguments: &ShowArguments) -> Result<Outcome, Failure
         let whose = model.map_or_else(String::new, |model| format!(" of `{model}`"));
         let near = model.and_then(|model| nearest(&prices, model));
         let near = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
-        listing::print(&format!("the price book has no rows{whose} at {at}{near}\n"))?;
+        listing::print(&format!("the price book has no rows{whose} on {}{near}\n", date_text(at)))?;
         return Ok(Outcome::No);
     }
     listing::print(&listing::words(&["provider", "model", "tier", "meter", "price", "kind", "since", "row"], &rows))?;
@@ -163,11 +163,16 @@ fn in_force(prices: &PriceBook, model: Option<&str>, at: Instant, known_on: Inst
                 {
                     let price = chosen.price;
                     let place = price.place.to_string();
-                    [chosen.rate.text(info.meter), price.kind.name().to_owned(), price.validity.from.to_string(), place]
+                    [chosen.rate.text(info.meter), price.kind.name().to_owned(), date_text(price.validity.from), place]
                 }
                 Choice::Priced(pricing::Chosen { cause: Some(Cause::Ended(from)), .. })
-                | Choice::Unpriced(Cause::Ended(from)) => {
-                    ["none".to_owned(), "ended".to_owned(), from.to_string(), String::new()]
+                | Choice::Unpriced(Cause::Ended(from))
+                    if prices.prices().iter().any(|row| {
+                        (row.provider.as_str(), row.model.as_str(), row.tier.as_str(), row.meter)
+                            == (provider, model, tier, info.meter)
+                    }) =>
+                {
+                    ["none".to_owned(), "ended".to_owned(), date_text(*from), String::new()]
                 }
                 _ => continue,
             };
@@ -206,8 +211,8 @@ fn diff(session: &Session, arguments: &DiffArguments) -> Result<Outcome, Failure
 fn lines(prices: &PriceBook, known_on: Option<Instant>) -> BTreeSet<String> {
     let is_known = |validity: &Validity| known_on.is_none_or(|known_on| validity.known_from <= known_on);
     let dates = |validity: &Validity| {
-        let until = validity.until.map_or_else(String::new, |until| format!(" until {until}"));
-        format!("from {}{until}, known from {}", validity.from, validity.known_from)
+        let until = validity.until.map_or_else(String::new, |until| format!(" until {}", date_text(until)));
+        format!("from {}{until}, known from {}", date_text(validity.from), date_text(validity.known_from))
     };
     let rows = prices.prices().iter().filter(|row| is_known(&row.validity)).map(|row| {
         let price = row.rate.map_or_else(|| "ends".to_owned(), |rate| rate.text(row.meter));

@@ -8,6 +8,7 @@ mod demo;
 mod faults;
 mod formats;
 mod mutations;
+mod price_command;
 mod priced;
 mod props;
 mod replay;
