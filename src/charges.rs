@@ -12,7 +12,6 @@
 
 #![deny(clippy::float_arithmetic)]
 
-pub mod attribute;
 mod columns;
 mod compare;
 mod day;
@@ -36,6 +35,7 @@ use crate::{
     book::{Book, BookError, layout::DayTable},
     config::Config,
     pricing::{ChargeError, PriceBook},
+    teams::Registry,
     time::{Day, Instant},
 };
 
@@ -43,7 +43,6 @@ pub use compare::Change;
 pub use state::{Cause, last_pricing, note_pricing};
 pub use totals::Totals;
 
-use attribute::Attribution;
 use compare::Sums;
 use day::{DayWriter, Done, Task};
 use file::DayFile;
@@ -145,8 +144,8 @@ pub fn run(
     options: &Options,
     watch: &dyn Watch,
 ) -> Result<Outcome, ChargesError> {
-    let attribution = Attribution::new(config);
-    let rules = Rules { prices, attribution: &attribution, known_on: options.known_on };
+    let registry = Registry::new(config);
+    let rules = Rules { prices, registry: &registry, known_on: options.known_on };
     let mut outcome = Outcome::default();
     let tasks = plan(books, options, rules, &mut outcome)?;
     if options.dry_run {

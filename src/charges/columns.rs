@@ -18,12 +18,11 @@ use parquet::{
 };
 
 use super::{
-    attribute::Owner,
     file::properties,
     price::{Priced, UNKNOWN},
     slice::{Applied, Applying},
 };
-use crate::{book::schema::arrow_schema, pricing::Label, record::PRICED};
+use crate::{book::schema::arrow_schema, pricing::Label, record::PRICED, teams::Attribution};
 
 /// Encodes the columns of [`PRICED`], in their order.
 pub(super) fn encode(applied: &Applied<'_>, priced: Priced) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
@@ -46,7 +45,7 @@ fn arrays(applied: &Applied<'_>, priced: Priced) -> Vec<ArrayRef> {
     let Priced { amounts, label, labels } = priced;
     let mut amounts = amounts.into_iter();
     let mut next_amount = || amounts.next().map(decimals).expect("as many amounts as columns");
-    let owner = |of: fn(&Owner) -> Option<&str>| {
+    let owner = |of: fn(&Attribution) -> Option<&str>| {
         names(&applied.owner, applied.owners.iter().map(|Applying { it, .. }| of(it)).collect())
     };
     let label = |of: fn(&Label) -> Option<&str>| names(&label, labels.iter().map(of).collect());

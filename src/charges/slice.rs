@@ -12,12 +12,10 @@ use hashbrown::HashTable;
 use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3Builder;
 
-use super::{
-    ChargesError,
-    attribute::{Attribution, Claim, Owner},
-};
+use super::ChargesError;
 use crate::{
     pricing::{Ask, PriceBook, Stretch},
+    teams::{Attribution, Claim, Registry},
     time::{Day, Instant},
 };
 
@@ -121,7 +119,7 @@ pub(super) struct Applying<T> {
 #[derive(Debug)]
 pub(super) struct Applied<'n> {
     pub stretches: Vec<Applying<Stretch<'n>>>,
-    pub owners: Vec<Applying<Owner>>,
+    pub owners: Vec<Applying<Attribution>>,
     /// Of each row, its place in `stretches` and in `owners`.
     pub stretch: Vec<u32>,
     pub owner: Vec<u32>,
@@ -131,7 +129,7 @@ pub(super) struct Applied<'n> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'r> {
     pub prices: &'r PriceBook,
-    pub attribution: &'r Attribution<'r>,
+    pub registry: &'r Registry<'r>,
     pub known_on: Instant,
 }
 
@@ -158,9 +156,9 @@ impl<'n> Applied<'n> {
         let mut owners = Vec::new();
         let mut spans = Spans::default();
         for (of, claim) in (0..).zip(&numbered.claims) {
-            for tenure in rules.attribution.tenures(claim.claim(), day.start(), day.end()) {
-                spans.push(of, tenure.from, tenure.until);
-                owners.push(Applying { of, it: tenure.owner });
+            for stretch in rules.registry.stretches(claim.claim(), day.start(), day.end()) {
+                spans.push(of, stretch.from, stretch.until);
+                owners.push(Applying { of, it: stretch.attribution });
             }
         }
         let owner = join("owners", &numbered.claim, spans)?;

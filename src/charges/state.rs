@@ -83,7 +83,7 @@ impl Inputs {
         Self {
             usage: usage.to_owned(),
             prices: rules.prices.digest(asks, from, until, rules.known_on).to_string(),
-            attribution: rules.attribution.digest(claims, from, until),
+            attribution: rules.registry.digest(claims, from, until),
             rules: RULES_VERSION.to_owned(),
         }
     }
