@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-<<<<<<< HEAD
 mod charges;
 mod demo;
 mod faults;
