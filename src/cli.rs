@@ -17,6 +17,7 @@ use crate::{
     book::{Book, BookError},
     clock::Clock,
     config::{self, Config, ConfigErrors},
+    ingest::IngestError,
     pricing::Refused,
     time::{Day, Instant},
 };
@@ -109,7 +110,10 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
         let locked = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BookError::Locked { .. })));
-        let config = error.chain().any(|cause| cause.is::<ConfigErrors>() || cause.is::<Refused>());
+        let unknown = |cause: &(dyn std::error::Error + 'static)| {
+            matches!(cause.downcast_ref(), Some(IngestError::UnknownSource { .. }))
+        };
+        let config = error.chain().any(|cause| cause.is::<ConfigErrors>() || cause.is::<Refused>() || unknown(cause));
         let code = if locked {
             EX_TEMPFAIL
         } else if config {
@@ -170,7 +174,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::No) => ExitCode::from(4),
         Err(failure) if is_closed_pipe(&failure.error) => ExitCode::SUCCESS,
         Err(failure) => {
-            let text = format!("error: {:#}\n", failure.error);
+            let text = format!("error: {}\n", one_line(&failure.error));
             drop(std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()));
             ExitCode::from(failure.code)
         }
@@ -192,6 +196,20 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
             Ok(Outcome::Done)
         }
     }
+}
+
+/// An error and its causes. Some libraries tell a cause in what is around it:
+/// it is told once.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text.push_str(&format!(": {cause}"));
+        }
+    }
+    text
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

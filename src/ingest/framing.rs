@@ -128,6 +128,8 @@ pub struct Framer<R> {
     header: Option<Arc<[String]>>,
     consumed: u64,
     digest: Xxh3,
+    /// The file ended inside a line that was too long to be kept.
+    ended_inside: bool,
 }
 
 impl<R: Read> std::fmt::Debug for Framer<R> {
@@ -152,6 +154,7 @@ impl<R: Read> Framer<R> {
             header: None,
             consumed: 0,
             digest: Xxh3::new(),
+            ended_inside: false,
         };
         framer.fill(BLOCK);
         if framer.buffer.starts_with(b"\xef\xbb\xbf") {
@@ -183,6 +186,7 @@ impl<R: Read> Framer<R> {
             header: None,
             consumed: progress.bytes,
             digest,
+            ended_inside: false,
         }
     }
 
@@ -193,6 +197,11 @@ impl<R: Read> Framer<R> {
     /// How far whole lines have been handed on.
     pub fn progress(&self) -> Progress {
         Progress { bytes: self.consumed, lines: self.number - 1, digest: self.digest.digest() }
+    }
+
+    /// Whether a file that grows can be read on from where this reading ended.
+    pub fn is_resumable(&self) -> bool {
+        self.shape == Shape::Lines && !self.ended_inside
     }
 
     /// What went wrong while reading, after the last block.
@@ -306,6 +315,7 @@ impl<R: Read> Framer<R> {
             let all = self.buffer.len();
             self.hand_on(all);
             if self.ended {
+                self.ended_inside = true;
                 break;
             }
             self.fill(BLOCK);

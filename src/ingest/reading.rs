@@ -206,7 +206,7 @@ impl Queue<'_> {
         file.state.bytes = progress.bytes;
         file.state.lines = progress.lines;
         file.state.digest = progress.digest;
-        file.state.resumable = open.resumable && open.framer.shape() == Shape::Lines;
+        file.state.resumable = open.resumable && open.framer.is_resumable();
         if let Some(error) = open.framer.failure() {
             let what =
                 if error.kind() == io::ErrorKind::UnexpectedEof { "is cut off".to_owned() } else { error.to_string() };

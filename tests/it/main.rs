@@ -11,5 +11,6 @@ mod price_command;
 mod priced;
 mod props;
 mod replay;
+mod rubbish;
 mod support;
 mod tidy;
