@@ -4,6 +4,7 @@
 
 mod charges;
 mod demo;
+mod docs;
 mod faults;
 mod formats;
 mod mutations;

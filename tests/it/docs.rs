@@ -1,0 +1,229 @@
+//! The documentation, held against the program: what is written down is what
+//! the code does. `SPENDBOOK_UPDATE_DOCS=1 cargo test docs` writes what is
+//! generated anew.
+
+use std::{fs, path::Path};
+
+use spendbook::{
+    config::{Config, Source},
+    ingest::{
+        formats::{self, Reject, Skip},
+        framing::Framer,
+        parse::{Outcomes, Parser},
+    },
+    record::{CHARGES, Column, ColumnType, CostColumn, METERS, PRICED, PROVENANCE, ROLLUP, USAGE, Unit, UsageRecord},
+};
+
+fn doc(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Holds a generated page against the one in `docs/`, or writes it.
+fn check_generated(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    if std::env::var_os("SPENDBOOK_UPDATE_DOCS").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(stored, text, "docs/{name} is not what the code says: run `SPENDBOOK_UPDATE_DOCS=1 cargo test docs`");
+}
+
+fn kind(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Timestamp => "timestamp",
+        ColumnType::Text => "text",
+        ColumnType::Dict => "text, dictionary",
+        ColumnType::Int64 => "int64",
+        ColumnType::Int16 => "int16",
+        ColumnType::Bool => "bool",
+        ColumnType::Decimal => "decimal(38,12)",
+    }
+}
+
+fn columns<'c>(columns: impl IntoIterator<Item = &'c Column>) -> String {
+    let mut text = "| column | type | NULL | meaning |\n| --- | --- | --- | --- |\n".to_owned();
+    for Column { name, kind: of, nullable, doc } in columns {
+        let null = if *nullable { "yes" } else { "" };
+        text.push_str(&format!("| `{name}` | {} | {null} | {} |\n", kind(*of), doc.replace('|', "\\|")));
+    }
+    text
+}
+
+fn tables() -> String {
+    let mut meters =
+        "| meter | unit | `per` in a price | cost column | meaning |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    for info in &METERS {
+        let (unit, per) = match info.unit {
+            Unit::Count => ("count", "`1`, `1k`, `1M`"),
+            Unit::Time => ("milliseconds", "`1s`, `1m`, `1h`"),
+        };
+        let cost = match info.cost_column {
+            CostColumn::Input => "input_cost",
+            CostColumn::CachedInput => "cached_input_cost",
+            CostColumn::CacheWrite => "cache_write_cost",
+            CostColumn::Output => "output_cost",
+            CostColumn::Other => "other_cost",
+        };
+        meters.push_str(&format!("| `{}` | {unit} | {per} | `{cost}` | {} |\n", info.column, info.doc));
+    }
+    let provenance = PROVENANCE.map(|name| format!("`{name}`")).join(" and ");
+    format!(
+        "# The tables
+
+This page is generated from `src/record.rs`, from which the Parquet files and the code derive, too: do not edit it, change the schema and run `SPENDBOOK_UPDATE_DOCS=1 cargo test docs`.
+
+Every table is one Parquet file per UTC day, `usage/date=2026-11-15/usage.parquet`. Timestamps are microseconds, UTC. `decimal(38,12)` is exact: US dollars with twelve digits after the point. Text columns of type *dictionary* are text in every reader; inside the file each value is stored once. **A quantity that nobody reported is NULL, never 0**: a sum skips it, and `count(*) - count(output_tokens)` says how often that was.
+
+## `usage`: one row per request, as reported
+
+{usage}
+Token columns are disjoint: each token is in exactly one of `input_tokens`, `cached_input_tokens`, `cache_write_5m_tokens`, `cache_write_1h_tokens` and `output_tokens`. `reasoning_tokens` says how many of the output tokens were reasoning. A request is (`provider`, `request_id`, `part`); [FORMATS.md](FORMATS.md) says for every log format how each column is filled.
+
+## `charges`: the same rows, attributed and priced
+
+All columns of `usage` but {provenance}, and these:
+
+{priced}
+## `rollup`: 15-minute totals
+
+One row per quarter of an hour and combination of the columns up to `basis`; {rollup_count} columns.
+
+{rollup}
+## Meters: every quantity that has a price
+
+A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` names.
+
+{meters}",
+        usage = columns(USAGE),
+        priced = columns(PRICED),
+        rollup = columns(ROLLUP.iter()),
+        rollup_count = ROLLUP.len(),
+    )
+}
+
+#[test]
+fn the_page_of_tables_is_generated() {
+    assert_eq!(CHARGES.len(), USAGE.len() - PROVENANCE.len() + PRICED.len());
+    check_generated("TABLES.md", &tables());
+}
+
+/// The fenced blocks of a page below a heading, with their languages, up to the
+/// next heading of the same level.
+fn blocks(page: &str, heading: &str) -> Vec<(String, String)> {
+    let section = page.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("no heading `{heading}`"));
+    let level = heading.split(' ').next().unwrap();
+    let section = section.split(&format!("\n{level} ")).next().unwrap();
+    let mut blocks = Vec::new();
+    let mut parts = section.split("```");
+    parts.next();
+    while let (Some(block), Some(_)) = (parts.next(), parts.next()) {
+        let (language, text) = block.split_once('\n').unwrap();
+        blocks.push((language.to_owned(), text.to_owned()));
+    }
+    blocks
+}
+
+/// What came of an example: its records, and everything else as text.
+#[derive(Default)]
+struct Found {
+    records: Vec<String>,
+    others: Vec<String>,
+}
+
+impl Outcomes for Found {
+    fn record(&mut self, _: u64, record: &UsageRecord<'_>) {
+        assert_ne!(record.quantities.sum(), 0, "{record:?}");
+        self.records.push(format!("{record:?}"));
+    }
+    fn skip(&mut self, _: u64, reason: Skip) {
+        self.others.push(format!("skip {}", reason.name()));
+    }
+    fn reject(&mut self, _: u64, reject: Reject, _: &[u8]) {
+        self.others.push(format!("{reject:?}"));
+    }
+    fn pending(&mut self, line: u64) {
+        self.others.push(format!("pending {line}"));
+    }
+}
+
+fn read(source: &Source, text: &str) -> Found {
+    let format = formats::by_name(&source.format).unwrap();
+    let mut framer = Framer::new(text.as_bytes(), format.reads_csv());
+    let mut parser = Parser::new(source, format, "docs", framer.shape(), true);
+    let mut found = Found::default();
+    while let Some(block) = framer.next_block() {
+        parser.block(&block, &mut found);
+    }
+    found
+}
+
+fn source(text: &str) -> Source {
+    Config::parse(text, Path::new("spendbook.toml")).unwrap_or_else(|errors| panic!("{errors}")).sources.remove(0)
+}
+
+#[test]
+fn every_format_is_described_with_an_example_that_it_reads() {
+    let page = doc("FORMATS.md");
+    let headings: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`')).collect();
+    let names: Vec<_> = formats::names().chain(["auto"]).collect();
+    assert_eq!(headings, names, "the sections of docs/FORMATS.md, in the order of the formats");
+    for name in formats::names().filter(|&name| name != "custom") {
+        assert!(page.contains(&format!("| [`{name}`](#{name}) |")), "`{name}` is not in the list of docs/FORMATS.md");
+        let (language, example) = blocks(&page, &format!("## `{name}`")).remove(0);
+        assert!(matches!(language.as_str(), "json" | "csv"), "{name}: {language}");
+        let source =
+            source(&format!("[[source]]\nname = \"docs\"\nformat = \"{name}\"\npath = \"*\"\nprovider = \"groq\""));
+        let found = read(&source, &example);
+        assert!(found.others.is_empty() && found.records.len() == 1, "{name}: {:?} {:?}", found.records, found.others);
+    }
+}
+
+#[test]
+fn the_mappings_of_custom_read_their_examples() {
+    let page = doc("FORMATS.md");
+    let blocks = blocks(&page, "## `custom`");
+    let examples: Vec<_> = blocks.chunks(2).collect();
+    assert_eq!(examples.len(), 2);
+    let expect: [(&[&str], &[&str]); 2] = [
+        (&["Instant(1780300801000000)", "key: Some(\"search-prod\")", "latency_ms: Some(2858)"], &["skip not_usage"]),
+        (&["Some(20), Some(100)", "user: Some(\"ada\")", "tags: Some(\"{\\\"app\\\":\\\"shop\\\"}\")"], &[]),
+    ];
+    for (example, (parts, others)) in examples.iter().zip(expect) {
+        let [(toml, mapping), (json, lines)] = example else { panic!("a mapping and its log") };
+        assert_eq!((toml.as_str(), json.as_str()), ("toml", "json"));
+        let found = read(&source(mapping), lines);
+        assert_eq!(
+            (found.records.len(), &found.others[..]),
+            (1, &others.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>()[..]),
+            "{mapping}"
+        );
+        for part in parts {
+            assert!(found.records[0].contains(part), "`{part}` is not in {}", found.records[0]);
+        }
+    }
+}
+
+#[test]
+fn the_native_lines_say_what_their_tables_list() {
+    let page = doc("NATIVE.md");
+    let lines: Vec<_> = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let [minimal, full] = lines[..] else { panic!("a minimal line and a full one") };
+    let source = source(
+        "[[source]]\nname = \"docs\"\nformat = \"native\"\npath = \"*\"\nprovider = \"groq\"\ntags = [\"feature\"]",
+    );
+    for line in [minimal, full] {
+        let found = read(&source, line);
+        assert!(found.others.is_empty() && found.records.len() == 1, "{:?}", found.others);
+    }
+    // Every column of the record is filled by the full line, the two lives of a
+    // cache aside, of which it can only show one.
+    let record = &read(&source, full).records[0];
+    assert_eq!(record.matches("None").count(), 1, "{record}");
+    let object: serde_json::Value = serde_json::from_str(full).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    for name in rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)) {
+        let is_there = object.get(name).is_some() || object["usage"].get(name).is_some();
+        assert!(is_there || name == "audio_seconds", "`{name}` is in a table, and not in the full line");
+    }
+}
