@@ -1,0 +1,242 @@
+//! `docs/spendbook.schema.json`, held against the reader of the config: the
+//! same keys in every table, the same words, and every config that we ship is
+//! one by the schema, too.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use serde_json::Value;
+use spendbook::config::{
+    Config, FORMATS, Problem,
+    templates::{Template, files},
+};
+
+fn schema() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/spendbook.schema.json");
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Every table of a config, by its place in the schema, and a config in which
+/// `zz` stands in it, which is no key anywhere.
+const TABLES: &[(&str, &str)] = &[
+    ("", "zz = 1"),
+    ("/properties/book", "[book]\nzz = 1"),
+    ("/properties/book/properties/keep/anyOf/1", "[book.keep]\nzz = 1"),
+    ("/properties/organization", "[organization]\nzz = 1"),
+    ("/properties/mail", "[mail]\nzz = 1"),
+    ("/properties/privacy", "[privacy]\nzz = 1"),
+    ("/properties/reconcile", "[reconcile]\nzz = 1"),
+    ("/properties/run", "[run]\nzz = 1"),
+    ("/definitions/budget", "[[organization.budget]]\nzz = 1"),
+    ("/definitions/budget", "[[teams.search.budget]]\nzz = 1"),
+    ("/definitions/source", "[[source]]\nzz = 1"),
+    ("/definitions/source/properties/fields", "[[source]]\nformat = \"custom\"\n[source.fields]\nzz = 1"),
+    ("/definitions/mapped/anyOf/1", "[[source]]\nformat = \"custom\"\n[source.fields]\nmodel = { zz = 1 }"),
+    ("/definitions/mapped_time/anyOf/1", "[[source]]\nformat = \"custom\"\n[source.fields]\nts = { zz = 1 }"),
+    ("/definitions/mapped_span/anyOf/1", "[[source]]\nformat = \"custom\"\n[source.fields]\nlatency = { zz = 1 }"),
+    (
+        "/definitions/mapped_cost/anyOf/1",
+        "[[source]]\nformat = \"custom\"\n[source.fields]\nreported_cost = { zz = 1 }",
+    ),
+    ("/definitions/team", "[teams.search]\nzz = 1"),
+    ("/definitions/key", "[[key]]\nzz = 1"),
+];
+
+/// The keys that the reader of a config asks for where `zz` stands.
+fn keys_read(text: &str) -> BTreeSet<String> {
+    let errors = Config::parse(text, Path::new("spendbook.toml")).unwrap_err();
+    let unknown = errors.errors().iter().find_map(|error| match &error.problem {
+        Problem::UnknownKey { key, known, .. } if key == "zz" => Some(known.iter().cloned().collect()),
+        _ => None,
+    });
+    unknown.unwrap_or_else(|| panic!("{text}:\n{errors}"))
+}
+
+fn keys_of(schema: &Value) -> BTreeSet<String> {
+    schema["properties"].as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn every_table_has_the_keys_that_are_read() {
+    let schema = schema();
+    for (place, text) in TABLES {
+        assert_eq!(keys_of(schema.pointer(place).unwrap()), keys_read(text), "{place}");
+        assert_eq!(schema.pointer(place).unwrap()["additionalProperties"], false, "{place}");
+    }
+    // And no table of the schema was left out above.
+    let mut closed = Vec::new();
+    find_closed(&schema, String::new(), &mut closed);
+    let checked: BTreeSet<_> = TABLES.iter().map(|(place, _)| (*place).to_owned()).collect();
+    assert_eq!(closed.into_iter().collect::<BTreeSet<_>>(), checked);
+}
+
+/// The places of all objects with a fixed list of keys.
+fn find_closed(schema: &Value, place: String, found: &mut Vec<String>) {
+    let children: Vec<(String, &Value)> = match schema {
+        Value::Object(members) => members.iter().map(|(name, value)| (format!("{place}/{name}"), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, value)| (format!("{place}/{at}"), value)).collect(),
+        _ => return,
+    };
+    if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+        found.push(place);
+    }
+    for (place, value) in children {
+        find_closed(value, place, found);
+    }
+}
+
+#[test]
+fn the_formats_are_the_ones_there_are() {
+    let formats = schema().pointer("/definitions/source/properties/format/enum").cloned();
+    assert_eq!(formats, Some(FORMATS.iter().map(|&name| Value::from(name)).collect()));
+}
+
+/// Every word of every list of words is one that the reader takes, and it takes
+/// no other: what it expects is in its message.
+#[test]
+fn lists_of_words_are_the_ones_that_are_read() {
+    let schema = schema();
+    let source = "[[source]]\nname = \"a\"\nformat = \"auto\"\npath = \"a\"";
+    let cases = [
+        ("/properties/book/properties/week_start", "[book]\nweek_start = \"zz\"".to_owned()),
+        ("/properties/mail/properties/transport", "[mail]\ntransport = \"zz\"".to_owned()),
+        ("/properties/mail/properties/security", "[mail]\nsecurity = \"zz\"".to_owned()),
+        ("/properties/privacy/properties/users", "[privacy]\nusers = \"zz\"".to_owned()),
+        ("/definitions/budget/properties/period", "[[organization.budget]]\nperiod = \"zz\"".to_owned()),
+        ("/definitions/source/properties/role", format!("{source}\nrole = \"zz\"")),
+        ("/definitions/source/properties/identity", format!("{source}\nidentity = \"zz\"")),
+        (
+            "/definitions/source/properties/cache",
+            "[[source]]\nformat = \"custom\"\ncache = \"zz\"\n[source.fields]\nts = \"t\"".to_owned(),
+        ),
+    ];
+    for (place, text) in cases {
+        let words = schema.pointer(place).unwrap()["enum"].as_array().unwrap();
+        let errors = Config::parse(&text, Path::new("spendbook.toml")).unwrap_err();
+        let expected = errors.errors().iter().find_map(|error| match &error.problem {
+            Problem::BadValue { found, expected, .. } if found == "zz" => Some(expected.clone()),
+            _ => None,
+        });
+        let expected = expected.unwrap_or_else(|| panic!("{text}:\n{errors}"));
+        let read: Vec<Value> = expected.split('`').skip(1).step_by(2).map(Value::from).collect();
+        assert_eq!(words, &read, "{place}");
+    }
+}
+
+/// What is wrong with a value by the schema. Knows the keywords that the schema
+/// uses, and no others.
+fn problems(value: &Value, schema: &Value, root: &Value, place: &str, found: &mut Vec<String>) {
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+        let target = root.pointer(name.trim_start_matches('#')).unwrap_or_else(|| panic!("{name} is nowhere"));
+        return problems(value, target, root, place, found);
+    }
+    for (keyword, rule) in schema.as_object().unwrap() {
+        let is_met = match keyword.as_str() {
+            "$schema" | "title" | "description" | "default" | "definitions" | "additionalProperties" => true,
+            "type" => match rule {
+                Value::Array(types) => types.iter().any(|name| is_type(value, name)),
+                name => is_type(value, name),
+            },
+            "enum" => rule.as_array().unwrap().contains(value),
+            "minimum" => value.as_i64().is_none_or(|number| number >= rule.as_i64().unwrap()),
+            "maximum" => value.as_i64().is_none_or(|number| number <= rule.as_i64().unwrap()),
+            "required" => rule.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "anyOf" => rule.as_array().unwrap().iter().any(|choice| {
+                let mut wrong = Vec::new();
+                problems(value, choice, root, place, &mut wrong);
+                wrong.is_empty()
+            }),
+            "items" => {
+                for (at, item) in value.as_array().into_iter().flatten().enumerate() {
+                    problems(item, rule, root, &format!("{place}[{at}]"), found);
+                }
+                true
+            }
+            "properties" => {
+                for (name, member) in value.as_object().into_iter().flatten() {
+                    let place = format!("{place}.{name}");
+                    match rule.get(name).or_else(|| schema.get("additionalProperties")) {
+                        Some(Value::Bool(false)) => found.push(format!("{place}: no such key")),
+                        Some(rule) => problems(member, rule, root, &place, found),
+                        None => {}
+                    }
+                }
+                true
+            }
+            other => panic!("`{other}` is a keyword that no test understands"),
+        };
+        if !is_met {
+            found.push(format!("{place}: `{keyword}` is not met by {value}"));
+        }
+    }
+    if let (Some(rule), None, Some(members)) =
+        (schema.get("additionalProperties"), schema.get("properties"), value.as_object())
+    {
+        members.iter().for_each(|(name, member)| problems(member, rule, root, &format!("{place}.{name}"), found));
+    }
+}
+
+fn is_type(value: &Value, name: &Value) -> bool {
+    match name.as_str().unwrap() {
+        "string" => value.is_string(),
+        "integer" => value.is_i64(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("`{other}` is a type that no test understands"),
+    }
+}
+
+fn wrong(text: &str) -> Vec<String> {
+    let value: Value = toml::from_str(text).unwrap();
+    let schema = schema();
+    let mut found = Vec::new();
+    problems(&value, &schema, &schema, "", &mut found);
+    found
+}
+
+/// A template with the `#` of every example removed.
+fn uncommented(text: &str) -> String {
+    let is_example =
+        |rest: &&str| rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    text.lines().map(|line| line.strip_prefix("# ").filter(is_example).unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_config_that_we_ship_is_one_by_the_schema() {
+    let mut configs: BTreeMap<String, String> = BTreeMap::new();
+    for template in Template::ALL {
+        let text = files(template)[0].1;
+        configs.insert(template.name().to_owned(), text.to_owned());
+        configs.insert(format!("{} with its examples", template.name()), uncommented(text));
+    }
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/demo/spendbook.toml");
+    configs.insert("demo".to_owned(), fs::read_to_string(demo).unwrap());
+    for (name, text) in configs {
+        assert_eq!(wrong(&text), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn what_the_reader_refuses_the_schema_does_too() {
+    for text in [
+        "[bok]",
+        "[book]\npath = 1",
+        "[book]\nkeep = { usages = \"1d\" }",
+        "[organization]\nthresholds = [0]",
+        "[organization]\nmonthly_budget_usd = 1.5",
+        "[[source]]\nname = \"a\"\npath = \"a\"",
+        "[[source]]\nname = \"a\"\npath = \"a\"\nformat = \"jsonl\"",
+        "[[source]]\nname = \"a\"\npath = \"a\"\nformat = \"custom\"\n[source.fields]\nts = { field = \"t\", unit = \"s\" }\nmodel = \"m\"",
+        "[teams.search]\nowners = \"ada@example.com\"",
+        "[[teams.search.budget]]\nperiod = \"year\"\namount_usd = \"1\"",
+        "[pools.shared]\nsearch = true",
+        "[mail]\nport = 70000",
+    ] {
+        assert!(Config::parse(text, Path::new("spendbook.toml")).is_err(), "{text}");
+        assert_ne!(wrong(text), [""; 0], "{text}");
+    }
+}
