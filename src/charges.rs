@@ -16,6 +16,7 @@ mod columns;
 mod compare;
 mod day;
 mod file;
+mod find;
 mod ordered;
 mod price;
 mod rollup;
@@ -24,6 +25,7 @@ mod state;
 mod totals;
 #[cfg(test)]
 mod traps;
+mod what_if;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,13 +42,15 @@ use crate::{
 };
 
 pub use compare::Change;
+pub use find::{FoundRequest, find};
 pub use state::{Cause, last_pricing, note_pricing};
 pub use totals::Totals;
+pub use what_if::{Difference, Otherwise, WhatIf, what_if};
 
 use compare::Sums;
 use day::{DayWriter, Done, Task};
 use file::DayFile;
-use slice::Rules;
+use slice::{Instead, Rules};
 
 /// What to price, and how.
 #[derive(Debug, Clone)]
@@ -118,6 +122,8 @@ pub enum ChargesError {
     Row { day: Day, request_id: String, file: String, line: i64, source: ChargeError },
     #[error("{day}: the sum of `{column}` is more than a table can hold, look for a request with an absurd quantity")]
     TooMuch { day: Day, column: &'static str },
+    #[error("the costs add up to more than a table can hold, look for a request with an absurd quantity")]
+    TooMuchInAll,
     #[error("{day}: the {what} that apply could not be joined, please report this: {detail}")]
     Join { day: Day, what: &'static str, detail: String },
     #[error("{day}: its usage changed while it was priced, run `spendbook price` again")]
@@ -145,7 +151,7 @@ pub fn run(
     watch: &dyn Watch,
 ) -> Result<Outcome, ChargesError> {
     let registry = Registry::new(config);
-    let rules = Rules { prices, registry: &registry, known_on: options.known_on };
+    let rules = Rules { prices, registry: &registry, known_on: options.known_on, instead: Instead::default() };
     let mut outcome = Outcome::default();
     let tasks = plan(books, options, rules, &mut outcome)?;
     if options.dry_run {

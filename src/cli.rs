@@ -2,12 +2,14 @@
 
 mod demo;
 mod doctor;
+mod explain;
 mod ingest;
 mod init;
 mod listing;
 mod price;
 mod pricing;
 mod progress;
+mod what_if;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
@@ -80,6 +82,10 @@ enum Command {
     Ingest(ingest::Arguments),
     /// Attribute and price what is in the book
     Price(price::Arguments),
+    /// Show one request from log line to cents
+    Explain(explain::Arguments),
+    /// Show what the same usage would cost at other prices, models or tiers
+    WhatIf(what_if::Arguments),
     /// Check, look up and compare prices
     #[command(subcommand)]
     Pricing(pricing::Command),
@@ -187,6 +193,8 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Init(arguments)) => init::run(session, &arguments),
         Some(Command::Ingest(arguments)) => ingest::run(session, &arguments),
         Some(Command::Price(arguments)) => price::run(session, &arguments),
+        Some(Command::Explain(arguments)) => explain::run(session, &arguments),
+        Some(Command::WhatIf(arguments)) => what_if::run(session, &arguments),
         Some(Command::Pricing(command)) => pricing::run(session, &command),
         Some(Command::Doctor(arguments)) => doctor::run(session, &arguments),
         None => {

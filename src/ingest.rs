@@ -32,6 +32,7 @@ mod state;
 pub mod stored;
 mod table;
 mod texts;
+pub mod versions;
 mod withdraw;
 
 use std::{num::NonZero, thread};

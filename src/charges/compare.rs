@@ -42,10 +42,10 @@ fn as_text<S: serde::Serializer>(amount: &Usd, serializer: S) -> Result<S::Ok, S
 
 /// What one team is charged for one model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Sum {
-    cost: Usd,
-    requests: u64,
-    unpriced: u64,
+pub(super) struct Sum {
+    pub cost: Usd,
+    pub requests: u64,
+    pub unpriced: u64,
     price_ids: BTreeSet<String>,
 }
 
@@ -73,6 +73,21 @@ impl Sums {
             added.map_err(|source| ChargesError::Engine { path: charges.path.clone(), source })?;
         }
         Ok(Some(sums))
+    }
+
+    /// Adds another day; `None` where a sum would overflow.
+    pub(super) fn merge(&mut self, other: Self) -> Option<()> {
+        for (key, more) in other.0 {
+            let sum = self.0.entry(key).or_default();
+            sum.cost = sum.cost.checked_add(more.cost)?;
+            sum.requests += more.requests;
+            sum.unpriced += more.unpriced;
+        }
+        Some(())
+    }
+
+    pub(super) fn into_inner(self) -> BTreeMap<(Option<String>, String), Sum> {
+        self.0
     }
 
     fn add(&mut self, frame: DataFrame) -> PolarsResult<()> {

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use parquet::{
     arrow::add_encoded_arrow_schema_to_metadata,
     basic::{Compression, Encoding, ZstdLevel},
+    bloom_filter::Sbbf,
     column::writer::ColumnCloseResult,
     errors::ParquetError,
     file::{
@@ -80,6 +81,16 @@ impl DayFile {
             .set_rechunk(true)
             .finish()
             .map_err(damaged)
+    }
+
+    /// Whether a row group can hold a text in a column, as its bloom filter
+    /// tells; without one it can.
+    pub(super) fn may_hold(&self, group: usize, column: &str, text: &str) -> Result<bool, ChargesError> {
+        let columns = self.groups()[group].columns();
+        let Some(chunk) = columns.iter().find(|chunk| chunk.column_path().string() == column) else { return Ok(true) };
+        let filter = Sbbf::read_from_column_chunk(chunk, &self.stored);
+        let filter = filter.map_err(|source| ChargesError::Parquet { path: self.path.clone(), source })?;
+        Ok(filter.is_none_or(|filter| filter.check(&text)))
     }
 
     /// The bytes of a row group, to be copied as they are.

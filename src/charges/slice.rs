@@ -131,6 +131,25 @@ pub(super) struct Rules<'r> {
     pub prices: &'r PriceBook,
     pub registry: &'r Registry<'r>,
     pub known_on: Instant,
+    pub instead: Instead<'r>,
+}
+
+/// Whose prices are asked for in the place of a request's own: only by
+/// [`super::what_if()`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Instead<'r> {
+    pub model: Option<(&'r str, &'r str)>,
+    pub tier: Option<&'r str>,
+}
+
+impl<'r> Rules<'r> {
+    /// Of a model, both its own name and that of the price book are meant.
+    fn ask(&self, ask: Ask<'r>, at: Instant) -> Ask<'r> {
+        let Instead { model, tier } = self.instead;
+        let billed = || self.prices.billed_name(ask.provider, ask.model, at, self.known_on);
+        let model = model.filter(|(old, _)| *old == ask.model || *old == billed()).map(|(_, new)| new);
+        Ask { provider: ask.provider, model: model.unwrap_or(ask.model), tier: tier.or(ask.tier) }
+    }
 }
 
 impl<'n> Applied<'n> {
@@ -144,7 +163,8 @@ impl<'n> Applied<'n> {
         let mut stretches = Vec::new();
         let mut spans = Spans::default();
         for (of, ask) in (0..).zip(&numbered.asks) {
-            for stretch in rules.prices.stretches(ask.ask(), day.start(), day.end(), rules.known_on) {
+            let ask = rules.ask(ask.ask(), day.start());
+            for stretch in rules.prices.stretches(ask, day.start(), day.end(), rules.known_on) {
                 spans.push(of, stretch.from, stretch.until);
                 stretches.push(Applying { of, it: stretch });
             }

@@ -121,6 +121,11 @@ impl Inputs {
     }
 }
 
+/// Whether a day's charges were made from this usage.
+pub(super) fn is_of(charges: &DayFile, usage: &DayFile) -> bool {
+    charges.value(USAGE_KEY) == Some(usage.digest())
+}
+
 /// Why a day is to be priced; nothing where its charges are as they should be.
 pub(super) fn causes(
     usage: &DayFile,

@@ -188,3 +188,89 @@ fn price_books_are_compared_by_directory_and_by_what_was_known() {
     ");
     assert_eq!(run.run(&["pricing", "diff", "pricing", "pricing"]).stdout, "no row differs\n");
 }
+
+#[test]
+fn a_request_is_explained_from_log_line_to_cents() {
+    let run = workspace();
+    run.append(
+        "logs/a.jsonl",
+        "{\"ts\":\"2026-06-01T08:20:00Z\",\"request_id\":\"req_aaaaaaaaaaaaaaaa02\",\"key\":\"chat-prod\",\"model\":\"whisper\",\"operation\":\"transcription\",\"usage\":{\"audio_seconds\":3}}\n",
+    );
+    run.ingest();
+    assert!(run.run(&["explain", "req_aaaaaaaaaaaaaaaa02"]).stdout.contains("run `spendbook price`"));
+    run.run(&["price"]);
+    add_price(&run, "groq,whisper,*,audio_ms,0.04,1h,10s,2026-07-01,,2026-06-01,list,,announced");
+    let explained = run.run(&["explain", "req_aaaaaaaaaaaaaaaa02"]);
+    assert_eq!(explained.code, 0);
+    assert_snapshot!(explained.said(&run), @r"
+    request `req_aaaaaaaaaaaaaaaa02`, in the file of 2026-06-01
+
+    log
+      logs/a.jsonl, line 2, of source `gateway`
+      version 2026-06-01T08:20:00Z (logs/a.jsonl, line 2): reported, audio_ms 4000: in the book
+      version 2026-06-01T08:20:00Z (logs/a.jsonl, line 5): reported, audio_ms 3000: gave way, or is the same again
+      other files were not searched for versions of it: add `--all-files`
+
+    record
+      ts = 2026-06-01T08:20:00Z
+      ts_last = 2026-06-01T08:20:00Z
+      request_id = req_aaaaaaaaaaaaaaaa02
+      source = gateway
+      source_file = logs/a.jsonl
+      source_line = 2
+      provider = groq
+      model = whisper
+      operation = transcription
+      key = chat-prod
+      status = success
+      gateway_cache = false
+      quality = reported
+      audio_ms = 4000
+
+    attribution
+      team = chat: key `chat-prod` is named after a team and an environment
+      environment = prod
+
+    price of `groq/whisper` in tier `on_demand`, as known on 2026-06-10T04:00:00Z
+      audio_ms: 10000 (of 4000) at 0.111 per 1h, at least 10s = 0.000308333333
+        * ./pricing/groq.csv:5: 0.111 per 1h, at least 10s, list, tier `*`, from 2026-01-01: chosen
+          ./pricing/groq.csv:8: 0.04 per 1h, at least 10s, list, tier `*`, from 2026-07-01: not valid yet
+      cost = 0.000308333333, about $0.00031 (list)
+      price_id = groq/whisper/*/list@2026-01-01#96fdac57
+      the book has the same
+    ");
+    run.remove("logs/a.jsonl");
+    assert!(run.run(&["explain", "req_aaaaaaaaaaaaaaaa02"]).stdout.contains("the file is gone"));
+    assert_eq!(run.run(&["explain", "req_none"]).code, 4);
+}
+
+#[test]
+fn the_same_usage_is_priced_otherwise() {
+    let run = workspace();
+    let before = run.tables();
+    assert_snapshot!(run.run(&["what-if", "--model", "llama=old"]).stdout, @r"
+     team        model  requests       now      then  difference  unpriced now  then
+     nobody's      old         1     $0.00     $0.00       $0.00             1     1
+     chat        llama         2     $0.98     $0.00      -$0.98             0     1
+     chat      whisper         1  $0.00031  $0.00031       $0.00             0     0
+     total                     4     $0.99  $0.00031      -$0.98             1     2
+    what has no price is in no sum: the two sums are not of the same requests
+    ");
+    assert_snapshot!(run.run(&["what-if", "--tier", "batch", "--team", "chat"]).stdout, @r"
+     team     model  requests       now      then  difference  unpriced now  then
+     chat     llama         2     $0.98     $0.00      -$0.98             0     1
+     chat   whisper         1  $0.00031  $0.00031       $0.00             0     0
+     total                  3     $0.99  $0.00031      -$0.98             0     1
+    what has no price is in no sum: the two sums are not of the same requests
+    ");
+    run.write("offer/groq.csv", format!("{PRICE_HEADER}{}", PRICES.replace("0.59", "0.10")));
+    assert_snapshot!(run.run(&["what-if", "--pricing", "offer", "--to", "2026-06-01"]).stdout, @r"
+    team     model  requests       now      then  difference  unpriced now  then
+    chat     llama         1     $0.98     $0.50      -$0.49             0     0
+    chat   whisper         1  $0.00031  $0.00031       $0.00             0     0
+    total                  2     $0.99     $0.50      -$0.49             0     0
+    ");
+    assert_eq!(run.run(&["what-if", "--team", "chat"]).code, 2, "nothing would be otherwise");
+    assert_eq!(run.run(&["what-if", "--model", "llama"]).code, 2);
+    assert_eq!(run.tables(), before);
+}

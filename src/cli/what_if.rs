@@ -1,0 +1,104 @@
+//! `spendbook what-if`: the same usage at other prices, models or tiers.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Failure, Outcome, Session, day, listing, progress};
+use crate::{
+    book::Book,
+    charges::{self, Difference, Options, Otherwise, WhatIf},
+    money::Usd,
+    pricing::{self, PriceBook, Refused},
+    time::Day,
+};
+
+/// Prices the usage in the book twice, as it is and otherwise, and shows the
+/// difference by team and model. Writes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spendbook what-if --model llama-3.3-70b-versatile=llama-3.1-8b-instant
+  spendbook what-if --tier batch --team analytics --from 2026-06-01 --to 2026-06-30
+  spendbook what-if --pricing ../offer")]
+pub(super) struct Arguments {
+    /// With the price book in this directory
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["model", "tier"])]
+    pricing: Option<PathBuf>,
+    /// With the prices of another model
+    #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
+    model: Option<(String, String)>,
+    /// With the prices of another tier
+    #[arg(long, value_name = "TIER")]
+    tier: Option<String>,
+    /// Only this team
+    #[arg(long, value_name = "TEAM")]
+    team: Option<String>,
+    /// The first day
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    from: Option<Day>,
+    /// The last day
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    to: Option<Day>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let named = text.split_once('=').filter(|(old, new)| !old.is_empty() && !new.is_empty());
+    let (old, new) = named.ok_or("expected two models, such as `llama-3.3-70b-versatile=llama-3.1-8b-instant`")?;
+    Ok((old.to_owned(), new.to_owned()))
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let config = session.config()?;
+    let book_in = |dir: &Path| -> Result<PriceBook, Refused> { pricing::read(dir).into_book().map_err(Refused) };
+    let prices = book_in(&config.pricing_dir())?;
+    let other = arguments.pricing.as_deref().map(book_in).transpose()?;
+    let otherwise = Otherwise {
+        prices: other.as_ref().unwrap_or(&prices),
+        model: arguments.model.as_ref().map(|(old, new)| (old.as_str(), new.as_str())),
+        tier: arguments.tier.as_deref(),
+        team: arguments.team.as_deref(),
+    };
+    let options = Options {
+        from: arguments.from,
+        to: arguments.to,
+        memory: session.global.memory,
+        ..Options::known_on(session.clock.now())
+    };
+    let book = Book::open(&config.book_dir())?;
+    let watch = progress::Pricing::new(session.is_interactive());
+    let result = charges::what_if(&config, &prices, otherwise, &book, &options, &watch)?;
+    drop(watch);
+    listing::print(&report(&result))?;
+    Ok(Outcome::Done)
+}
+
+fn report(WhatIf { by_team_and_model, total }: &WhatIf) -> String {
+    if by_team_and_model.is_empty() {
+        return "no requests to compare\n".to_owned();
+    }
+    let header = ["team", "model", "requests", "now", "then", "difference", "unpriced now", "then"];
+    let rows = by_team_and_model.iter();
+    let rows = rows.map(|((team, model), difference)| row(team.as_deref().unwrap_or("nobody's"), model, difference));
+    let mut text = listing::table(&header, &rows.chain([row("total", "", total)]).collect::<Vec<_>>());
+    if total.unpriced_then != total.unpriced_now {
+        text.push_str("what has no price is in no sum: the two sums are not of the same requests\n");
+    }
+    text
+}
+
+fn row(team: &str, model: &str, difference: &Difference) -> Vec<String> {
+    let moved = difference.then.checked_sub(difference.now).unwrap_or(Usd::ZERO);
+    let counts = [difference.unpriced_now, difference.unpriced_then].map(listing::count);
+    let [unpriced_now, unpriced_then] = counts;
+    vec![
+        team.to_owned(),
+        model.to_owned(),
+        listing::count(difference.requests),
+        difference.now.shown(),
+        difference.then.shown(),
+        moved.shown(),
+        unpriced_now,
+        unpriced_then,
+    ]
+}
