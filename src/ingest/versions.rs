@@ -7,6 +7,7 @@ use super::{
     IngestError,
     arrivals::Arrivals,
     files,
+    names::Names,
     reading::{self, Settings, Task, Watch},
     rows::{Row, Slot, identity_hash},
     state::{Ending, Plan, Stamp},
@@ -69,7 +70,7 @@ pub fn versions(
     }
     let hash = identity_hash(identity.provider, identity.request_id, identity.part);
     let texts = Texts::default();
-    let settings = Settings { threads, budget: 64 << 20, spill_dir: std::env::temp_dir() };
+    let settings = Settings { names: Names::of(config), threads, budget: 64 << 20, spill_dir: std::env::temp_dir() };
     let reading = reading::read(&tasks, &texts, &settings, &|row| row.hash == hash, &Unwatched)?;
     let cache = TextCache::new(&texts);
     let mut versions = Vec::new();
