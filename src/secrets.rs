@@ -82,17 +82,18 @@ fn next_credential(text: &str, from: usize) -> Option<(usize, usize)> {
         let begins_word = at == 0 || !is_token_byte(bytes[at - 1]);
         if begins_word {
             let end = at + bytes[at..].iter().take_while(|&&byte| is_token_byte(byte)).count();
+            let start = (at + escape_length(bytes, at)).min(end);
             // A byte inside a character is no token byte: the word is empty.
-            if end > at
-                && let Some(start) = credential_in(&text[at..end])
+            if end > start
+                && let Some(offset) = credential_in(&text[start..end])
             {
-                return Some((at + start, end));
+                return Some((start + offset, end));
             }
-            if end > at
-                && let Some(start) = bearer_value(text, at, end)
+            if end > start
+                && let Some(value) = bearer_value(text, start, end)
             {
-                let len = bytes[start..].iter().take_while(|&&byte| is_token_byte(byte)).count();
-                return Some((start, start + len));
+                let len = bytes[value..].iter().take_while(|&&byte| is_token_byte(byte)).count();
+                return Some((value, value + len));
             }
             at = end.max(at + 1);
         } else {
@@ -102,39 +103,64 @@ fn next_credential(text: &str, from: usize) -> Option<(usize, usize)> {
     None
 }
 
+/// How much of a word belongs to an escape before it, in JSON (`\n`, `\u0020`)
+/// or in an address (`%20`): what follows is the word.
+fn escape_length(bytes: &[u8], at: usize) -> usize {
+    let is_hex = |from: usize, count: usize| {
+        bytes.get(from..from + count).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    match (at.checked_sub(1).map(|before| bytes[before]), bytes[at]) {
+        (Some(b'\\'), b'n' | b'r' | b't' | b'b' | b'f') => 1,
+        (Some(b'\\'), b'u') if is_hex(at + 1, 4) => 5,
+        (Some(b'%'), _) if is_hex(at, 2) => 2,
+        _ => 0,
+    }
+}
+
 /// Where in a word of token characters a credential starts.
 fn credential_in(word: &str) -> Option<usize> {
     if word.len() < MIN_LEN {
         return None;
     }
+    let bytes = word.as_bytes();
+    // Known once for the word, which may be an endless repetition of a prefix.
+    let last = |is_wanted: fn(u8) -> bool| bytes.iter().rposition(|&byte| is_wanted(byte));
+    let last_digit = last(|byte| byte.is_ascii_digit());
+    let last_dot = last(|byte| byte == b'.');
     PREFIXES
         .iter()
         .filter_map(|prefix| {
-            word.match_indices(prefix).map(|(at, _)| (at, prefix)).find(|&(at, prefix)| {
-                let starts_part = at == 0 || matches!(word.as_bytes()[at - 1], b'_' | b'-' | b'.' | b'/' | b'+' | b'=');
-                let secret = &word[at + prefix.len()..];
-                starts_part && looks_random(secret) && (*prefix != "eyJ" || secret.contains('.'))
+            word.match_indices(prefix).map(|(at, _)| at).find(|&at| {
+                let starts_part = at == 0 || matches!(bytes[at - 1], b'_' | b'-' | b'.' | b'/' | b'+' | b'=');
+                let secret = at + prefix.len();
+                // A name like `sk-search-production` has no digits among its letters.
+                starts_part
+                    && is_long_enough(&bytes[secret..])
+                    && last_digit >= Some(secret)
+                    && (*prefix != "eyJ" || last_dot >= Some(secret))
             })
         })
-        .map(|(at, _)| at)
         .min()
 }
 
-/// Whether enough letters and digits follow, with no blank word structure: a
-/// registered name like `sk-search-production` has no digits among its letters.
-fn looks_random(secret: &str) -> bool {
-    let alphanumerics = secret.bytes().filter(u8::is_ascii_alphanumeric).count();
-    alphanumerics >= MIN_LEN - 4 && secret.bytes().any(|byte| byte.is_ascii_digit())
+/// Whether enough letters and digits follow a prefix.
+fn is_long_enough(secret: &[u8]) -> bool {
+    secret.iter().filter(|byte| byte.is_ascii_alphanumeric()).nth(MIN_LEN - 5).is_some()
 }
 
-/// Where the value after a word `Bearer` starts.
+/// Where the value after a word `Bearer` starts, also of `key=Bearer …`.
 fn bearer_value(text: &str, at: usize, end: usize) -> Option<usize> {
-    if !text[at..end].eq_ignore_ascii_case("bearer") || text.as_bytes().get(end) != Some(&b' ') {
+    const BEARER: &[u8] = b"bearer";
+    let bytes = text.as_bytes();
+    let word = end.checked_sub(BEARER.len()).filter(|&start| start >= at)?;
+    let begins_part = word == at || !bytes[word - 1].is_ascii_alphanumeric();
+    if !begins_part || !bytes[word..end].eq_ignore_ascii_case(BEARER) {
         return None;
     }
-    let value = &text[end + 1..];
-    let len = value.bytes().take_while(|&byte| is_token_byte(byte)).count();
-    (len >= MIN_LEN).then_some(end + 1)
+    let between = bytes[end..].iter().take(4).take_while(|byte| matches!(byte, b' ' | b'\t' | b':' | b'"')).count();
+    let value = end + between;
+    let len = bytes[value..].iter().take_while(|&&byte| is_token_byte(byte)).count();
+    (between > 0 && len >= MIN_LEN).then_some(value)
 }
 
 const fn is_token_byte(byte: u8) -> bool {
@@ -169,6 +195,9 @@ mod tests {
         ] {
             check(secret, &fingerprint(secret));
         }
+        for before in ["\\n", "\\u0020", "%20", "k%3D", "é", "(", "a, "] {
+            check(&format!("{before}{SECRET}"), &format!("{before}{fp}"));
+        }
         check("bearer 0123456789abcdefghijKLMN", &format!("bearer {}", fingerprint("0123456789abcdefghijKLMN")));
     }
 
@@ -177,6 +206,15 @@ mod tests {
         for (text, expect) in [("key: gsk_Canary", "key: "), ("a é", "a é"), ("é", "é"), ("gsk_Canary", ""), ("", "")]
         {
             assert_eq!(without_cut_word(text), expect);
+        }
+    }
+
+    /// Linear also where every few bytes could begin one.
+    #[test]
+    fn a_long_text_takes_no_longer_than_its_length() {
+        for unit in ["sk-", "eyJ1", "sk-a", "gsk_/", "bearer "] {
+            let text = unit.repeat(1 << 18);
+            assert!(redact(&text) == text, "{unit}");
         }
     }
 

@@ -52,6 +52,9 @@ pub fn accept<'a>(
         ));
     }
     record.ts_last = record.ts;
+    // Before any of them is spelled another way: in lower case, a credential
+    // would not be known for one.
+    redact_all(&mut record);
     record.provider = who_bills(record.provider, source)?;
     if record.model.is_empty() {
         record.model = Cow::Borrowed("unknown");
@@ -64,7 +67,8 @@ pub fn accept<'a>(
         record.gateway_cache = false;
     }
     identify(&mut record, ids, created, source, place);
-    redact_all(&mut record);
+    redact(&mut record.request_id);
+    redact(&mut record.part);
     record.key = record.key.map(|key| names.key(key));
     record.user = record.user.and_then(|user| names.user(user));
     Ok(record)
@@ -148,7 +152,6 @@ fn can_repeat(id: &str) -> bool {
 
 /// Takes credentials out of every text but the key, of which [`Names`] decides.
 fn redact_all(record: &mut UsageRecord<'_>) {
-    let required = [&mut record.request_id, &mut record.part, &mut record.provider, &mut record.model];
     let optional = [
         &mut record.model_requested,
         &mut record.tier,
@@ -158,10 +161,12 @@ fn redact_all(record: &mut UsageRecord<'_>) {
         &mut record.tags,
         &mut record.error_code,
     ];
-    for text in required.into_iter().chain(optional.into_iter().flatten()) {
-        if let Cow::Owned(redacted) = secrets::redact(text) {
-            *text = Cow::Owned(redacted);
-        }
+    [&mut record.provider, &mut record.model].into_iter().chain(optional.into_iter().flatten()).for_each(redact);
+}
+
+fn redact(text: &mut Text<'_>) {
+    if let Cow::Owned(redacted) = secrets::redact(text) {
+        *text = Cow::Owned(redacted);
     }
 }
 

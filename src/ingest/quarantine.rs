@@ -46,7 +46,7 @@ impl Broken {
             detail: secrets::redact(&reject.detail).into_owned(),
             bytes: raw.len() as u64,
             digest: format!("{:016x}", xxh3_64(raw)),
-            excerpt: excerpt(raw, users == Users::Plain),
+            excerpt: excerpt(raw, reject.reason == RejectReason::TooLong, users == Users::Plain),
         }
     }
 }
@@ -176,9 +176,10 @@ pub fn read(book: &Book, source: &str) -> Result<Vec<(String, Broken)>, BookErro
 
 /// The shape of an entry without its texts: names, numbers and, if they may be
 /// `shown`, short words stay; anything that may be part of a prompt or an answer
-/// becomes its length.
-fn excerpt(raw: &[u8], shown: bool) -> String {
-    let is_cut = raw.len() > 4 * EXCERPT;
+/// becomes its length. A `piece` is the beginning of an entry, the rest was
+/// never kept.
+fn excerpt(raw: &[u8], piece: bool, shown: bool) -> String {
+    let is_cut = piece || raw.len() > 4 * EXCERPT;
     let text = String::from_utf8_lossy(&raw[..raw.len().min(4 * EXCERPT)]);
     let redacted = secrets::redact(if is_cut { secrets::without_cut_word(&text) } else { &text });
     let safe = if redacted.trim_start().starts_with(['{', '[']) {
@@ -199,15 +200,16 @@ fn masked_json(text: &str, shown: bool) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find('"') {
-        out.push_str(&rest[..=start]);
+        out.push_str(&masked_between(&rest[..start]));
+        out.push('"');
         rest = &rest[start + 1..];
         let end = closing_quote(rest);
         let inside = &rest[..end];
         let is_name = rest[end..].trim_start_matches('"').trim_start().starts_with(':');
-        if (shown || is_name) && inside.len() <= 64 && !inside.contains(char::is_whitespace) {
+        if (shown || is_name) && could_be_a_name(inside) {
             out.push_str(inside);
         } else {
-            out.push_str(&format!("…{} chars…", inside.chars().count()));
+            out.push_str(&masked(inside));
         }
         rest = &rest[end..];
         if let Some(after) = rest.strip_prefix('"') {
@@ -215,7 +217,33 @@ fn masked_json(text: &str, shown: bool) -> String {
             rest = after;
         }
     }
-    out + rest
+    out + &masked_between(rest)
+}
+
+/// Short, and neither a sentence nor an escaped text.
+fn could_be_a_name(text: &str) -> bool {
+    text.len() <= 64 && text.is_ascii() && !text.contains(|char: char| char.is_ascii_whitespace() || char == '\\')
+}
+
+fn masked(text: &str) -> String {
+    format!("…{} chars…", text.chars().count())
+}
+
+/// Between the texts of JSON stand numbers, brackets and a few words. Where a
+/// quote is missing, the texts themselves stand there.
+fn masked_between(text: &str) -> String {
+    let mut out = String::new();
+    for word in text.split_inclusive(|char: char| !char.is_alphanumeric()) {
+        let letters = word.trim_end_matches(|char: char| !char.is_alphanumeric());
+        let is_known = matches!(letters, "" | "true" | "false" | "null" | "True" | "False" | "None" | "NaN");
+        let is_number = letters.starts_with(|char: char| char.is_ascii_digit()) && letters.len() <= 20;
+        if is_known || is_number {
+            out.push_str(word);
+        } else {
+            out.push_str(&word.replace(letters, "…"));
+        }
+    }
+    out
 }
 
 fn closing_quote(text: &str) -> usize {
@@ -231,10 +259,12 @@ fn closing_quote(text: &str) -> usize {
     text.len()
 }
 
-/// Of what is no JSON, a few words' beginning: it may be prose.
+/// Of what is no JSON, the first word: the rest may be prose.
 fn masked_words(text: &str, shown: bool) -> String {
-    let beginning: String = text.chars().take(if shown { 32 } else { 0 }).collect();
-    if beginning.len() < text.len() { format!("{beginning}…") } else { beginning }
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    let first = Some(&text[..end]).filter(|word| shown && could_be_a_name(word)).unwrap_or_default();
+    let rest = &text[first.len()..];
+    if rest.is_empty() { first.to_owned() } else { format!("{first}{}", masked(rest)) }
 }
 
 #[cfg(test)]
@@ -256,17 +286,24 @@ mod tests {
         for (raw, expect) in [
             (r#"{"model":"m","prompt":"tell me a secret","n":5"#, r#"{"model":"m","prompt":"…16 chars…","n":5"#),
             (r#"{"a":"never closed and long enough to"#, r#"{"a":"…31 chars…"#),
-            ("GET /healthz", "GET /healthz"),
-            ("a line of prose that goes on for quite a while", "a line of prose that goes on for…"),
+            (r#"{"a":"x,"b":"my secret wish",true,1.5e3"#, r#"{"a":"x,"…":"… … …",true,1.5e3"#),
+            (r#"{"a":"我的愿望","b":"\u0067o"}"#, r#"{"a":"…4 chars…","b":"…7 chars…"}"#),
+            ("GET /healthz", "GET…9 chars…"),
+            ("2026-06-01,m,12", "2026-06-01,m,12"),
+            ("a line of prose that goes on for quite a while", "a…45 chars…"),
         ] {
-            assert_eq!(excerpt(raw.as_bytes(), true), expect);
+            assert_eq!(excerpt(raw.as_bytes(), false, true), expect);
         }
-        assert!(!excerpt(format!("{{\"key\":\"{secret}\"").as_bytes(), true).contains("Canary"));
-        assert!(excerpt(&b"{\"a\":1,".repeat(1000), true).ends_with('…'));
+        let raw = format!("{{\"key\":\"{secret}\",\"more\":1");
+        assert!(!excerpt(raw.as_bytes(), false, true).contains("Canary"));
+        for end in 0..raw.len() {
+            assert!(!excerpt(&raw.as_bytes()[..end], true, true).contains("Canary"), "{end}");
+        }
+        assert!(excerpt(&b"{\"a\":1,".repeat(1000), false, true).ends_with('…'));
         // A credential at the place where the entry is cut off.
         for before in 4 * EXCERPT - 40..4 * EXCERPT {
             let raw = format!("{{\"prompt\":\"{}\",\"key\":\"{secret}\"}}", "x ".repeat(before / 2 - 12));
-            assert!(!excerpt(raw.as_bytes(), true).contains("Can"), "{before}");
+            assert!(!excerpt(raw.as_bytes(), false, true).contains("Can"), "{before}");
         }
     }
 
@@ -275,9 +312,9 @@ mod tests {
         for (raw, expect) in [
             (r#"{"user":"ada@example.com","n":5"#, r#"{"user":"…15 chars…","n":5"#),
             (r#"["ada","#, r#"["…3 chars…","#),
-            ("ada,2026-06-01", "…"),
+            ("ada,2026-06-01", "…14 chars…"),
         ] {
-            assert_eq!(excerpt(raw.as_bytes(), false), expect);
+            assert_eq!(excerpt(raw.as_bytes(), false, false), expect);
         }
     }
 

@@ -55,7 +55,7 @@ impl Night {
         let usual = begun.elapsed();
         assert_eq!(ran.code, 0, "{ran:?}");
         let (old, new) = (before.tables(), undisturbed.tables());
-        assert_ne!(old.keys().collect::<Vec<_>>(), [&String::new(); 0]);
+        assert!(!old.is_empty() && old != new);
         Self { before, old, new, usual, arguments: arguments.to_vec() }
     }
 
@@ -95,7 +95,7 @@ impl Night {
         for point in 0..points {
             let run = copy(&self.before);
             let mut child = run.command(&self.arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
-            let delay = self.usual.mul_f64(dice.below(1_100) as f64 / 1_000.0);
+            let delay = some_of(self.usual, &mut dice);
             std::thread::sleep(delay);
             child.kill().unwrap();
             child.wait().unwrap();
@@ -104,6 +104,11 @@ impl Night {
             self.assert_completes(&run, &context);
         }
     }
+}
+
+/// Between nothing and a little more than all of it.
+fn some_of(usual: Duration, dice: &mut Dice) -> Duration {
+    usual * u32::try_from(dice.below(1_100)).unwrap() / 1_000
 }
 
 /// Staged beside its place, as the local store does.
@@ -136,7 +141,7 @@ fn killed_while_reading_again() {
     for point in 0..times("SPENDBOOK_KILLS", 20) / 2 {
         let run = copy(&night.before);
         let mut child = run.command(&night.arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
-        std::thread::sleep(night.usual.mul_f64(dice.below(1_100) as f64 / 1_000.0));
+        std::thread::sleep(some_of(night.usual, &mut dice));
         child.kill().unwrap();
         child.wait().unwrap();
         // A next night that knows nothing of it loses nothing.

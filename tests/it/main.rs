@@ -14,5 +14,6 @@ mod priced;
 mod props;
 mod replay;
 mod rubbish;
+mod secrets;
 mod support;
 mod tidy;

@@ -200,8 +200,8 @@ fn a_decompression_bomb_is_not_held_in_memory() {
 fn what_is_no_file_is_named_and_the_others_are_read() {
     let run = TestRun::with(&(CONFIG.to_owned() + SHEET));
     run.write("logs/good.jsonl", request("chatcmpl-1", "2026-06-02T08:00:00Z", 1, 1));
-    run.write("logs/zstd.zst", &[0x28, 0xb5, 0x2f, 0xfd, 9, 9, 9, 9, 9]);
-    run.write("logs/gzip.gz", &[0x1f, 0x8b, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
+    run.write("logs/zstd.zst", [0x28, 0xb5, 0x2f, 0xfd, 9, 9, 9, 9, 9]);
+    run.write("logs/gzip.gz", [0x1f, 0x8b, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
     fs::create_dir(run.path("logs/directory.jsonl")).unwrap();
     // Root may read anything, so that a link to nothing stands for what cannot be read.
     std::os::unix::fs::symlink("/nowhere/at/all", run.path("logs/link.jsonl")).unwrap();

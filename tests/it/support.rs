@@ -195,16 +195,6 @@ impl TestRun {
         parts.join(", ")
     }
 
-    /// What the latest run had to tell, one line each.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        let record = self.record();
-        let text = |note: &serde_json::Value, name: &str| note[name].as_str().unwrap_or_default().to_owned();
-        let notes = record["notes"].as_array().expect("a run's record has notes").iter();
-        notes
-            .map(|note| format!("{}: {}: {}", text(note, "source"), text(note, "file"), text(note, "message")))
-            .collect()
-    }
-
     /// What is in quarantine, sorted: `file:line reason: detail`.
     pub(crate) fn quarantine(&self) -> Vec<String> {
         let mut lines = Vec::new();
