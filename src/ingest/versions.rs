@@ -70,7 +70,8 @@ pub fn versions(
     }
     let hash = identity_hash(identity.provider, identity.request_id, identity.part);
     let texts = Texts::default();
-    let settings = Settings { names: Names::of(config), threads, budget: 64 << 20, spill_dir: std::env::temp_dir() };
+    let (names, spill_dir) = (Names::of(config), std::env::temp_dir());
+    let settings = Settings { names, threads, budget: 64 << 20, spill_dir };
     let reading = reading::read(&tasks, &texts, &settings, &|row| row.hash == hash, &Unwatched)?;
     let cache = TextCache::new(&texts);
     let mut versions = Vec::new();
