@@ -248,6 +248,18 @@ impl Table {
         array.is_valid(row).then(|| array.as_primitive::<Decimal128Type>().value(row))
     }
 
+    /// The sums of all amounts, by quarter of an hour.
+    pub(crate) fn sums_by_quarter(&self, column: &str) -> BTreeMap<i64, [i128; AMOUNTS.len()]> {
+        let mut sums: BTreeMap<i64, [i128; AMOUNTS.len()]> = BTreeMap::new();
+        for row in 0..self.rows() {
+            let quarter = self.number(column, row).unwrap().div_euclid(15 * 60 * 1_000_000);
+            for (sum, name) in sums.entry(quarter).or_default().iter_mut().zip(AMOUNTS) {
+                *sum += self.pico(name, row).unwrap_or_default();
+            }
+        }
+        sums
+    }
+
     /// The sums of all amounts, by the value of a column. A group of which
     /// nothing is known has no sum.
     pub(crate) fn sums_by(&self, name: &str) -> BTreeMap<Option<String>, [Option<i128>; AMOUNTS.len()]> {
