@@ -3,9 +3,9 @@
 //!
 //! A day is made again when, and only when, what it is made from changed
 //! ([`state`]): its usage, the prices that can apply to it, who can pay for it,
-//! or the rules in this code. Slices of a day are read by polars ([`file`]),
-//! joined with the prices and owners chosen for them ([`slice`]), priced in
-//! integers ([`price`]), added up ([`rollup`]) and written in order ([`day`]).
+//! or the rules in this code. Slices of a day are read by polars ([`mod@file`]),
+//! joined with the prices and owners chosen for them ([`mod@slice`]), priced in
+//! integers ([`mod@price`]), added up ([`rollup`]) and written in order ([`day`]).
 //!
 //! What must hold: as many rows out as in, and in the same order; every amount
 //! equals that of [`crate::pricing::Stretch::charge`]; nothing wraps around.

@@ -17,7 +17,7 @@ use arrow::{
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use spendbook::{
-    book::Book,
+    book::{Book, BookError},
     config::Config,
     ingest::{Options, Outcome, Watch},
     money::Usd,
@@ -232,10 +232,22 @@ pub(crate) fn times(variable: &str, few: u32) -> u32 {
     std::env::var(variable).map_or(few, |times| times.parse().expect("a number of times"))
 }
 
+/// The book, under its lock. A child that another test is just starting has a
+/// copy of every open file until it becomes its program, the last lock too.
+pub(crate) fn book(dir: &Path) -> Book {
+    for _ in 0..500 {
+        match Book::open_for_writing(dir, "a test") {
+            Err(BookError::Locked { .. }) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            book => return book.expect("a book that can be written"),
+        }
+    }
+    panic!("the book stays locked");
+}
+
 /// Ingests by the library, with any memory and number of threads.
 pub(crate) fn ingest(run: &TestRun, memory: usize, threads: usize) -> Outcome {
     let config = Config::load(&run.path("spendbook.toml")).expect("a config without mistakes");
-    let book = Book::open_for_writing(&run.path("book"), "a test").expect("nobody else has the book");
+    let book = book(&run.path("book"));
     let options = Options { memory, threads, ..Options::default() };
     spendbook::ingest::run(&config, Some(&book), &options, &Silent).expect("it can be ingested")
 }
