@@ -153,6 +153,7 @@ pub fn options_digest(source: &Source, privacy: Privacy) -> String {
         (
             &source.format,
             &source.provider,
+            source.role,
             &source.tier,
             source.timezone,
             source.priority,

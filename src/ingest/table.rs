@@ -47,7 +47,13 @@ pub(super) fn ingest(
     }
     let texts = Texts::default();
     let days = Days::list(book, table.days_of)?;
-    let again = options.again.as_ref().filter(|again| sources.iter().any(|source| source.name == again.source));
+    let mut again = options.again.as_ref();
+    if let Some(wanted) = again
+        && !sources.iter().any(|source| source.name == wanted.source)
+        && !table.holds_rows_of(&wanted.source, &days, &texts)?
+    {
+        again = None;
+    }
     let tasks = table.tasks(&states, again.is_some(), outcome);
     let withdrawal = match again {
         Some(again) => table.withdraw(again, &tasks, &days, &texts, outcome)?,

@@ -3,7 +3,8 @@
 //!
 //! For when a source's options were wrong: its old entries are read the new
 //! way. A request whose log file is gone, or cannot be read to its end, could
-//! not come back, so it stays, and is named.
+//! not come back, so it stays, and is named. A source that has changed from
+//! `books` to `check` leaves one table and comes back in the other.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -12,9 +13,11 @@ use std::{
 
 use super::{
     Again, IngestError, Note, Outcome,
+    files::Found,
     reading::{self, Task},
     rows::{Row, Slot, word},
     seams::Days,
+    state::{Ending, Plan, Stamp},
     table::Table,
     texts::{TextCache, Texts},
 };
@@ -98,6 +101,12 @@ impl Table<'_> {
     ) -> Result<Withdrawal, IngestError> {
         let mut cache = TextCache::new(texts);
         let mut chosen = self.look_through(again, tasks, texts, &mut cache)?;
+        if !self.sources.iter().any(|source| source.name == again.source) {
+            // Its role is another one now: what it brought here leaves for good.
+            let own = self.look_through(again, &self.tasks_elsewhere(&again.source), texts, &mut cache)?;
+            chosen.hashes.extend(own.hashes);
+            chosen.present.extend(own.present);
+        }
         let covered: Vec<Day> = days.present.iter().copied().filter(|&day| again.covers(day)).collect();
         for &day in &covered {
             let is_of_source =
@@ -127,6 +136,30 @@ impl Table<'_> {
             is_failure: false,
         }));
         Ok(Withdrawal { chosen: Some(chosen) })
+    }
+
+    /// Whether a source has rows in this table, to which it may no longer belong.
+    pub(super) fn holds_rows_of(&self, source: &str, days: &Days<'_>, texts: &Texts) -> Result<bool, IngestError> {
+        let mut cache = TextCache::new(texts);
+        for &day in &days.present {
+            let is_of_source = |row: &Row<'_>, texts: &TextCache<'_>| row.text(Slot::Source, texts) == Some(source);
+            if !days.read(day, &mut cache, &|_, _| true, &is_of_source)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The files of a source of another table.
+    fn tasks_elsewhere(&self, name: &str) -> Vec<Task<'_>> {
+        let source = self.config.sources.iter().find(|source| source.name == name);
+        let files = source.map(|source| (source, self.list(source, &mut Outcome::default())));
+        let files = files.into_iter().flat_map(|(source, files)| files.into_iter().map(move |file| (source, file)));
+        let task = |(source, file): (_, Found)| {
+            let plan = Plan::Read(Ending::Settled);
+            Task { source, name: file.name, path: file.path, stamp: Stamp::default(), plan, recognised: None }
+        };
+        files.map(task).collect()
     }
 
     /// Reads all files once, to learn which can be read, and the identities in

@@ -301,7 +301,9 @@ fn a_dry_run_writes_nothing() {
     assert!(ran.stdout.contains("the first records, as they would be stored:"), "{ran:?}");
     assert!(ran.stdout.contains("request_id = chatcmpl-00000000000000000000000000000000"), "{ran:?}");
     assert!(!run.path("book").exists());
-    run.ingest();
+    // It has told what would be done, in numbers.
+    let numbers = |said: &str| said.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(numbers(&run.ingest()), numbers(&ran.stdout));
     let before = crate::support::files_below(&run.path("book"));
     run.write("logs/b.jsonl", request("chatcmpl-1", &at("08:00:00"), 1, 1) + "broken\n{\"half\":");
     run.run(&["ingest", "--dry-run"]);
@@ -473,4 +475,33 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
             .collect();
     }
     all
+}
+
+/// Counted twice, it was found out: the second source only checks from now on.
+#[test]
+fn a_source_that_becomes_a_check_leaves_the_books() {
+    let second = "\n[[source]]\nname = \"provider\"\nformat = \"native\"\npath = \"export/*\"\nprovider = \"groq\"\npriority = 1\n";
+    let write = |run: &TestRun| {
+        run.write("logs/a.jsonl", request("chatcmpl-1", &at("08:00:00"), 1, 1));
+        let export = request("chatcmpl-1", &at("08:00:00"), 1, 1) + &request("chatcmpl-2", &at("09:00:00"), 1, 1);
+        run.write("export/a.jsonl", export);
+    };
+    let run = TestRun::with(&(CONFIG.to_owned() + second));
+    write(&run);
+    run.ingest();
+    assert!(run.rows("usage").len() == 2 && run.rows("usage")[0].contains("source=provider"));
+    let check = CONFIG.to_owned() + second + "role = \"check\"\n";
+    run.write("spendbook.toml", &check);
+    assert!(run.ingest().contains("provider: its options have changed since it was read"));
+    let ran = run.run(&["ingest", "--again", "--source", "provider"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let fresh = TestRun::with(&check);
+    write(&fresh);
+    fresh.ingest();
+    assert_same_bytes(&run.tables(), &fresh.tables(), "as if it had always been a check");
+    assert!(run.ingest().contains("nothing new"));
+    // And back.
+    run.write("spendbook.toml", CONFIG.to_owned() + second);
+    run.run(&["ingest", "--again", "--source", "provider"]);
+    assert_eq!((run.rows("usage").len(), run.rows("checks").len()), (2, 0));
 }
