@@ -1,37 +1,396 @@
-//! Printing: everything a command says on standard output goes through here.
+//! Listings: what a command has to list, made once, and written as a table for
+//! people or as CSV, JSON or Parquet for programs. Everything a command says on
+//! standard output goes through here.
+//!
+//! A [`Page`] is facts, texts and [`Listing`]s. A table shows all of them, with
+//! amounts rounded; JSON has the facts and every listing, CSV and Parquet the
+//! first listing, with exact amounts, every column, and nothing that depends on
+//! terminal or machine. Bars and the width of the window are for terminals
+//! only, so that a pipe gets the same text everywhere, without colours.
 
-use std::io::{self, IsTerminal, Write};
+mod data;
 
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::{money::Usd, time::Instant};
+
+/// How a listing is written, and where.
+#[derive(Debug, Args)]
+pub(super) struct To {
+    /// How to write it: a table for people, or exact data
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Write it to this file, all at once, instead of standard output
+    #[arg(long, value_name = "PATH")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Json,
+    Parquet,
+}
+
+impl To {
+    /// Writes a page.
+    ///
+    /// # Errors
+    /// Where it cannot be written there.
+    pub(super) fn write(&self, page: &Page) -> anyhow::Result<()> {
+        let is_terminal = self.output.is_none() && io::stdout().is_terminal();
+        let bytes = match self.format {
+            Format::Table => page.text(is_terminal).into_bytes(),
+            Format::Json => data::json(page)?,
+            Format::Csv => data::csv(page.first())?,
+            Format::Parquet if is_terminal => {
+                bail!("Parquet is not for a terminal: name a file with `--output`, or send it to a program")
+            }
+            Format::Parquet => data::parquet(page.first())?,
+        };
+        match &self.output {
+            Some(path) => replace(path, &bytes),
+            None => Ok(print_bytes(&bytes)?),
+        }
+    }
+}
+
+/// What a column holds, and so how it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Count,
+    Usd,
+    /// Whole percents, rounded down.
+    Percent,
+    /// Tenths of a percent, rounded down.
+    Tenths,
+    Instant,
+    Flag,
+    /// Tenths of a percent, as a bar.
+    Bar,
+}
+
+/// Where a column is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Everywhere,
+    /// Only for programs.
+    Data,
+    /// Only for people: what other columns say, in fewer words.
+    Table,
+}
+
+/// A column of a listing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    /// In data; in a table with blanks for underscores.
+    name: &'static str,
+    kind: Kind,
+    place: Place,
+}
+
+impl Column {
+    const fn new(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, place: Place::Everywhere }
+    }
+
+    pub(super) const fn text(name: &'static str) -> Self {
+        Self::new(name, Kind::Text)
+    }
+
+    pub(super) const fn count(name: &'static str) -> Self {
+        Self::new(name, Kind::Count)
+    }
+
+    pub(super) const fn usd(name: &'static str) -> Self {
+        Self::new(name, Kind::Usd)
+    }
+
+    /// Whole percents.
+    pub(super) const fn percent(name: &'static str) -> Self {
+        Self::new(name, Kind::Percent)
+    }
+
+    /// Cells are numbers of tenths of a percent.
+    pub(super) const fn tenths(name: &'static str) -> Self {
+        Self::new(name, Kind::Tenths)
+    }
+
+    pub(super) const fn instant(name: &'static str) -> Self {
+        Self::new(name, Kind::Instant)
+    }
+
+    pub(super) const fn flag(name: &'static str) -> Self {
+        Self::new(name, Kind::Flag)
+    }
+
+    /// Tenths of a percent as a bar; on terminals only.
+    pub(super) const fn bar() -> Self {
+        Self { name: "", kind: Kind::Bar, place: Place::Table }
+    }
+
+    /// Not in tables.
+    pub(super) const fn in_data(self) -> Self {
+        Self { place: Place::Data, ..self }
+    }
+
+    /// In tables only.
+    pub(super) const fn in_table(self) -> Self {
+        Self { place: Place::Table, ..self }
+    }
+
+    fn is_shown(&self, is_terminal: bool) -> bool {
+        self.place != Place::Data && (self.kind != Kind::Bar || is_terminal)
+    }
+}
+
+/// A value; `Null` is not known, or does not apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cell {
+    Null,
+    Text(String),
+    /// A count, percents or tenths of a percent, as its column says.
+    Number(i64),
+    Usd(Usd),
+    Instant(Instant),
+    Flag(bool),
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Usd> for Cell {
+    fn from(amount: Usd) -> Self {
+        Self::Usd(amount)
+    }
+}
+
+impl From<Instant> for Cell {
+    fn from(instant: Instant) -> Self {
+        Self::Instant(instant)
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl Cell {
+    /// For people.
+    fn shown(&self, kind: Kind) -> String {
+        match (self, kind) {
+            (Self::Null, _) => String::new(),
+            (Self::Text(text), _) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+            (Self::Number(number), Kind::Percent) => format!("{} %", signed(*number)),
+            (Self::Number(tenths), Kind::Tenths) => {
+                let sign = if *tenths < 0 { "-" } else { "" };
+                let tenths = tenths.unsigned_abs();
+                format!("{sign}{}.{} %", count(tenths / 10), tenths % 10)
+            }
+            (Self::Number(tenths), Kind::Bar) => bar(*tenths),
+            (Self::Number(number), _) => signed(*number),
+            (Self::Usd(amount), _) => amount.shown(),
+            (Self::Instant(instant), _) => instant.to_string(),
+            (Self::Flag(flag), _) => if *flag { "yes" } else { "no" }.to_owned(),
+        }
+    }
+}
+
+/// Rows under columns.
+#[derive(Debug)]
+pub(super) struct Listing {
+    /// Of its array in JSON.
+    name: &'static str,
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Listing {
+    pub(super) fn new(name: &'static str, columns: &[Column]) -> Self {
+        Self { name, columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row: a cell for each column, in their order.
+    pub(super) fn push(&mut self, cells: Vec<Cell>) {
+        debug_assert_eq!(cells.len(), self.columns.len(), "a row of `{}` has another width", self.name);
+        self.rows.push(cells);
+    }
+
+    /// As a table.
+    pub(super) fn text(&self, is_terminal: bool) -> String {
+        let shown: Vec<(usize, &Column)> =
+            self.columns.iter().enumerate().filter(|(_, column)| column.is_shown(is_terminal)).collect();
+        let header: Vec<String> = shown.iter().map(|(_, column)| column.name.replace('_', " ")).collect();
+        let row = |cells: &Vec<Cell>| shown.iter().map(|&(at, column)| cells[at].shown(column.kind)).collect();
+        let rows: Vec<Vec<String>> = self.rows.iter().map(row).collect();
+        let is_left = |kind| matches!(kind, Kind::Text | Kind::Instant | Kind::Flag | Kind::Bar);
+        let alignments: Vec<_> = shown
+            .iter()
+            .map(|(_, column)| if is_left(column.kind) { CellAlignment::Left } else { CellAlignment::Right })
+            .collect();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        aligned(&header, &rows, &alignments, is_terminal)
+    }
+}
+
+/// What a command has to say.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    /// Told in JSON beside the listings; the texts tell them to people.
+    facts: Vec<(&'static str, Cell)>,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+enum Part {
+    /// For people only.
+    Text(String),
+    Listing(Listing),
+    /// For programs only.
+    Data(Listing),
+}
+
+impl Page {
+    pub(super) fn fact(&mut self, name: &'static str, value: impl Into<Cell>) -> &mut Self {
+        self.facts.push((name, value.into()));
+        self
+    }
+
+    /// Lines for people.
+    pub(super) fn say(&mut self, text: impl Into<String>) -> &mut Self {
+        self.parts.push(Part::Text(text.into()));
+        self
+    }
+
+    /// A listing. The first one is what CSV and Parquet hold.
+    pub(super) fn list(&mut self, listing: Listing) -> &mut Self {
+        self.parts.push(Part::Listing(listing));
+        self
+    }
+
+    /// A listing that the texts tell to people.
+    pub(super) fn data(&mut self, listing: Listing) -> &mut Self {
+        self.parts.push(Part::Data(listing));
+        self
+    }
+
+    pub(super) fn text(&self, is_terminal: bool) -> String {
+        let text = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Listing(listing) if listing.rows.is_empty() => String::new(),
+            Part::Listing(listing) => listing.text(is_terminal),
+            Part::Data(_) => String::new(),
+        };
+        self.parts.iter().map(text).collect()
+    }
+
+    fn listings(&self) -> impl Iterator<Item = &Listing> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Listing(listing) | Part::Data(listing) => Some(listing),
+        })
+    }
+
+    fn first(&self) -> Option<&Listing> {
+        self.listings().next()
+    }
+}
 
 /// Writes text to standard output.
 pub(super) fn print(text: &str) -> io::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(bytes)?;
     out.flush()
+}
+
+/// Puts a file into its place in one step: whoever reads it finds the old one
+/// or the new one, whole. What is no file, such as a pipe, is written to.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let write = || -> io::Result<()> {
+        let old = match fs::metadata(path) {
+            Ok(old) if !old.is_file() => return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes),
+            Ok(old) => Some(old),
+            Err(_) => None,
+        };
+        // A link stays one, to the new file.
+        let path = if old.is_some() { path.canonicalize()? } else { path.to_owned() };
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut staged = builder.prefix(".spendbook-").tempfile_in(dir)?;
+        staged.write_all(bytes)?;
+        if let Some(old) = old {
+            // Who may read it was somebody's decision.
+            staged.as_file().set_permissions(old.permissions())?;
+        }
+        staged.as_file().sync_all()?;
+        staged.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("`{}` cannot be written", path.display()))
 }
 
 /// A table of text: the first column to the left, the others, numbers, to the right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    aligned(header, rows, CellAlignment::Right)
+    let mut alignments = vec![CellAlignment::Right; header.len()];
+    alignments[..1].fill(CellAlignment::Left);
+    aligned(header, rows, &alignments, io::stdout().is_terminal())
 }
 
 /// A table of words: every column to the left.
 pub(super) fn words(header: &[&str], rows: &[Vec<String>]) -> String {
-    aligned(header, rows, CellAlignment::Left)
+    aligned(header, rows, &vec![CellAlignment::Left; header.len()], io::stdout().is_terminal())
 }
 
-fn aligned(header: &[&str], rows: &[Vec<String>], alignment: CellAlignment) -> String {
+fn aligned(header: &[&str], rows: &[Vec<String>], alignments: &[CellAlignment], is_terminal: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
-    if io::stdout().is_terminal() {
+    if is_terminal {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     for row in rows {
         table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(alignment);
+    for (column, alignment) in table.column_iter_mut().zip(alignments) {
+        column.set_cell_alignment(*alignment);
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
@@ -50,6 +409,20 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
+fn signed(number: i64) -> String {
+    format!("{}{}", if number < 0 { "-" } else { "" }, count(number.unsigned_abs()))
+}
+
+/// A bar of up to 20 characters for tenths of a percent, to an eighth of one.
+fn bar(tenths: i64) -> String {
+    const WIDTH: i64 = 20;
+    let eighths = tenths.clamp(0, 1000) * WIDTH * 8 / 1000;
+    let parts = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let whole = "█".repeat(usize::try_from(eighths / 8).unwrap_or_default());
+    let rest = usize::try_from(eighths % 8).ok().and_then(|rest| parts.get(rest.checked_sub(1)?));
+    whole + &rest.map(char::to_string).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +432,48 @@ mod tests {
         for (number, expect) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), expect);
         }
+    }
+
+    #[test]
+    fn bars_are_as_long_as_their_share() {
+        for (tenths, expect) in [(-5, ""), (0, ""), (6, ""), (7, "▏"), (50, "█"), (93, "█▊"), (100, "██")] {
+            assert_eq!(bar(tenths), expect, "{tenths}");
+        }
+        assert_eq!(bar(1000).chars().count(), 20);
+        assert_eq!(bar(i64::MAX), bar(1000));
+    }
+
+    #[test]
+    fn a_cell_is_shown_as_its_column_says() {
+        let usd = Usd::parse("1234.565").unwrap();
+        for (cell, kind, expect) in [
+            (Cell::Null, Kind::Usd, ""),
+            (Cell::Number(-1_234), Kind::Count, "-1,234"),
+            (Cell::Number(82), Kind::Percent, "82 %"),
+            (Cell::Number(12_345), Kind::Tenths, "1,234.5 %"),
+            (Cell::Number(-5), Kind::Tenths, "-0.5 %"),
+            (Cell::Usd(usd), Kind::Usd, "$1,234.56"),
+            (Cell::Flag(true), Kind::Flag, "yes"),
+            // What a log calls a key must not steer a terminal.
+            (Cell::from("\u{1b}[2Jkey\n"), Kind::Text, "\u{fffd}[2Jkey\u{fffd}"),
+        ] {
+            assert_eq!(cell.shown(kind), expect);
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_keeps_its_permissions() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("listing.csv");
+        replace(&path, b"old").unwrap();
+        let mut permissions = fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions).unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert!(fs::metadata(&path).unwrap().permissions().readonly());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let error = replace(&dir.path().join("none/listing.csv"), b"").unwrap_err();
+        assert!(error.to_string().contains("none/listing.csv` cannot be written"), "{error}");
     }
 }
