@@ -5,8 +5,8 @@
 //! ([`Ledger`]) and up to when that is known come in, a [`Statement`] comes
 //! out. Amounts are exact; a percentage is rounded down, so that 100 % means
 //! reached. Only the forecast is a guess, has a range, and is *unknown* where
-//! the data are thin or have gaps; so is a budget that seems to be kept while
-//! usage has no price or a source is silent.
+//! the data are thin. A budget that seems to be kept while usage has no price
+//! or a source is silent is *unknown* too, and its forecast a least amount.
 //!
 //! Left out on purpose: whom to tell (`report`), and policy (`audit`).
 
@@ -58,6 +58,18 @@ pub enum Standing {
     Exceeded,
     /// Within by what is known, and too much is not: see [`Statement::gaps`].
     Unknown,
+}
+
+impl Standing {
+    /// The name in data, and for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Within => "within",
+            Self::Reached => "reached",
+            Self::Exceeded => "exceeded",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Why a sum is less than what was spent, perhaps.
@@ -150,6 +162,26 @@ pub fn of_config(config: &Config) -> Vec<(Scope, Timeline)> {
         }
     }
     timelines
+}
+
+impl Scope {
+    /// What kind it is, in data.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Team(_) => "team",
+            Self::Key(_) => "key",
+            Self::Model(_) => "model",
+        }
+    }
+
+    /// `None` is the organization's.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Organization => None,
+            Self::Team(name) | Self::Key(name) | Self::Model(name) => Some(name),
+        }
+    }
 }
 
 impl fmt::Display for Scope {

@@ -42,14 +42,14 @@ use crate::{
 };
 
 pub use compare::Change;
+pub(crate) use file::DayFile;
 pub use find::{FoundRequest, find};
-pub use state::{Cause, last_pricing, note_pricing};
+pub use state::{Behind, Cause, behind, last_pricing, note_pricing};
 pub use totals::Totals;
 pub use what_if::{Difference, Otherwise, WhatIf, what_if};
 
 use compare::Sums;
 use day::{DayWriter, Done, Task};
-use file::DayFile;
 use slice::{Instead, Rules};
 
 /// What to price, and how.

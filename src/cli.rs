@@ -3,12 +3,15 @@
 mod demo;
 mod doctor;
 mod explain;
+mod export;
 mod ingest;
 mod init;
 mod listing;
 mod price;
 mod pricing;
 mod progress;
+mod status;
+mod top;
 mod what_if;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
@@ -86,9 +89,16 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what the same usage would cost at other prices, models or tiers
     WhatIf(what_if::Arguments),
+    /// Show budgets, how far spend is known, and how fresh the book is
+    Status(status::Arguments),
+    /// Show the biggest spenders of a period
+    Top(top::Arguments),
     /// Check, look up and compare prices
     #[command(subcommand)]
     Pricing(pricing::Command),
+    /// Write what other programs read
+    #[command(subcommand)]
+    Export(export::Command),
     /// Look everything over, and say what to fix
     Doctor(doctor::Arguments),
 }
@@ -195,7 +205,10 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Price(arguments)) => price::run(session, &arguments),
         Some(Command::Explain(arguments)) => explain::run(session, &arguments),
         Some(Command::WhatIf(arguments)) => what_if::run(session, &arguments),
+        Some(Command::Status(arguments)) => status::run(session, &arguments),
+        Some(Command::Top(arguments)) => top::run(session, &arguments),
         Some(Command::Pricing(command)) => pricing::run(session, &command),
+        Some(Command::Export(command)) => export::run(session, &command),
         Some(Command::Doctor(arguments)) => doctor::run(session, &arguments),
         None => {
             let mut text = <Cli as clap::CommandFactory>::command().render_help().to_string();
@@ -252,6 +265,17 @@ fn instant(text: &str) -> Result<Instant, String> {
 
 fn day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "expected a date, such as `2026-06-01`".to_owned())
+}
+
+/// A span of time, in microseconds.
+fn span(text: &str) -> Result<i64, String> {
+    const MINUTE: i64 = 60 * 1_000_000;
+    let expected = || "expected a span of time, such as `26h`, `90m` or `2d`".to_owned();
+    let micros = [('m', MINUTE), ('h', 60 * MINUTE), ('d', 24 * 60 * MINUTE)].into_iter().find_map(|(unit, micros)| {
+        let count: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        i64::from(count).checked_mul(micros)
+    });
+    micros.filter(|&micros| micros > 0).ok_or_else(expected)
 }
 
 fn size(text: &str) -> Result<usize, String> {

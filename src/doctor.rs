@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::{
     book::Book,
     config::{Config, SecretFrom, Transport},
-    ingest::stored,
     pricing::{self, Finding},
+    report,
     time::Instant,
 };
 
@@ -79,9 +79,8 @@ pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
     let stored = Book::open(&config.book_dir());
     checks.extend(book::check(&config, stored.as_ref()));
     let stored = stored.ok();
-    let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
     // Why the book cannot be listed has been said.
-    let heard = stored.as_ref().and_then(|book| stored::last_heard(book, &names).ok()).unwrap_or_default();
+    let heard = stored.as_ref().and_then(|book| report::last_heard(book, &config.sources).ok()).unwrap_or_default();
     for source in &config.sources {
         checks.extend(sources::check(&config, source, heard.get(&source.name).copied(), now));
     }

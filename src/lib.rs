@@ -27,6 +27,9 @@ pub mod charges;
 pub mod ingest;
 pub mod runs;
 
+// What the book says.
+pub mod report;
+
 // What it carries to begin with, and whether all is well.
 pub mod bundled;
 pub mod demo;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use object_store::path::Path;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     book::{Book, BookError},
@@ -89,18 +89,116 @@ impl<'r> RunRecord<'r> {
     }
 }
 
+/// A run as its record tells it, for those who look at the book later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    pub started: Instant,
+    pub finished: Instant,
+    /// Sources and days that failed.
+    pub failures: u64,
+}
+
+/// What is read again of a record; newer programs may have more in theirs.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    command: String,
+    started: String,
+    finished: String,
+    #[serde(default)]
+    notes: Vec<StoredNote>,
+    #[serde(default)]
+    days_failed: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StoredNote {
+    #[serde(default)]
+    is_failure: bool,
+}
+
+/// The last run of any of these commands; `None` where there was none. Records
+/// that cannot be read are passed over.
+///
+/// # Errors
+/// Where the book cannot be read.
+pub fn last(book: &Book, commands: &[&str]) -> Result<Option<Past>, BookError> {
+    let mut files = book.list(&Path::from(DIR))?;
+    // The name is `{started}-{command}-{number}`, and times sort as texts do,
+    // but for fractions of a second and for numbers of two digits.
+    files.sort_by_cached_key(|path| {
+        let stem = path.filename().unwrap_or_default().trim_end_matches(".json").to_owned();
+        let (rest, number) = stem.rsplit_once('-').unwrap_or((&stem, ""));
+        (rest.replace('Z', ""), number.parse::<u64>().unwrap_or_default())
+    });
+    for path in files.iter().rev() {
+        let Some(bytes) = book.get(path)? else { continue };
+        let past = serde_json::from_slice::<Stored>(&bytes).ok().filter(|it| commands.contains(&it.command.as_str()));
+        if let Some(past) = past.and_then(|stored| stored.past()) {
+            return Ok(Some(past));
+        }
+    }
+    Ok(None)
+}
+
+impl Stored {
+    fn past(&self) -> Option<Past> {
+        let instant = |text: &str| Instant::parse(text, chrono_tz::Tz::UTC);
+        let failures = self.notes.iter().filter(|note| note.is_failure).count() + self.days_failed.len();
+        Some(Past { started: instant(&self.started)?, finished: instant(&self.finished)?, failures: failures as u64 })
+    }
+}
+
+/// Where the records are.
+const DIR: &str = "runs";
+
 /// Adds a run's record to the book, under a name of its own.
 ///
 /// # Errors
 /// Where it cannot be written.
 pub fn store(book: &Book, record: &RunRecord<'_>) -> Result<(), BookError> {
     let stem = record.started.replace(':', "");
-    let taken = book.list(&Path::from("runs"))?;
+    let taken = book.list(&Path::from(DIR))?;
     // With a pinned clock, several runs begin at the same instant.
-    let same = format!("runs/{stem}-{}-", record.command);
+    let same = format!("{DIR}/{stem}-{}-", record.command);
     let number = taken.iter().filter(|path| path.as_ref().starts_with(&same)).count() + 1;
     let name = Path::from(format!("{same}{number}.json"));
     let mut text = serde_json::to_string_pretty(record).unwrap_or_default();
     text.push('\n');
     book.put(&name, text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_run_is_the_last_of_its_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open_for_writing(dir.path(), "").unwrap();
+        assert_eq!(last(&book, &["price"]).unwrap(), None);
+        let done = charges::Outcome::default();
+        let at = |text: &str| Instant::parse(text, chrono_tz::Tz::UTC).unwrap();
+        let store_at = |text: &str, finished: &str| {
+            store(&book, &RunRecord::of_price(at(text), at(finished), at(text), &done)).unwrap();
+        };
+        let check = |expect: &str| {
+            let past = last(&book, &["run", "price"]).unwrap().unwrap();
+            assert_eq!(past.finished.to_string(), expect);
+        };
+        store_at("2026-06-01T02:00:00Z", "2026-06-01T02:01:00Z");
+        check("2026-06-01T02:01:00Z");
+        store_at("2026-06-01T02:00:00.5Z", "2026-06-01T02:02:00Z");
+        check("2026-06-01T02:02:00Z");
+        for minute in 10..22 {
+            store_at("2026-06-02T02:00:00Z", &format!("2026-06-02T02:{minute}:00Z"));
+        }
+        check("2026-06-02T02:21:00Z");
+        let failed = "{\"command\":\"ingest\",\"started\":\"2026-06-03T02:00:00Z\",\
+                      \"finished\":\"2026-06-03T02:05:00Z\",\"notes\":[{\"is_failure\":true},{}]}";
+        book.put(&Path::from("runs/2026-06-03T020000Z-ingest-1.json"), failed.into()).unwrap();
+        book.put(&Path::from("runs/2026-06-04T020000Z-ingest-1.json"), "half".into()).unwrap();
+        check("2026-06-02T02:21:00Z");
+        let past = last(&book, &["ingest"]).unwrap().unwrap();
+        assert_eq!((past.started.to_string().as_str(), past.failures), ("2026-06-03T02:00:00Z", 1));
+    }
 }

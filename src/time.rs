@@ -224,6 +224,16 @@ impl fmt::Display for Day {
     }
 }
 
+/// A span of time for people, in one unit: `5 min`, `36 h`, `3 days`.
+pub fn span_text(micros: i64) -> String {
+    const HOUR: i64 = 3_600 * MICROS_PER_SECOND;
+    match micros / HOUR {
+        0 => format!("{} min", micros / (HOUR / 60)),
+        hours if hours < 72 => format!("{hours} h"),
+        hours => format!("{} days", hours / 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,5 +301,12 @@ mod tests {
         assert_eq!(day.end().day(), day.next());
         assert_eq!(day.to_string(), "2026-05-31");
         assert_eq!(Day::parse("2026-5-31"), None);
+    }
+
+    #[test]
+    fn spans_are_told_in_one_unit() {
+        for (minutes, expect) in [(5, "5 min"), (60, "1 h"), (36 * 60, "36 h"), (3 * 24 * 60, "3 days")] {
+            assert_eq!(span_text(minutes * 60_000_000), expect);
+        }
     }
 }

@@ -38,7 +38,26 @@ const DAYS_DIFFER: f64 = 1.0;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Forecast {
     Known(Projection),
+    /// The same for what is known; what is not comes on top.
+    AtLeast(Projection),
     Unknown(Unforeseen),
+}
+
+impl Forecast {
+    /// What it says where a part of the spend is not known.
+    pub(super) fn at_least(self) -> Self {
+        match self {
+            Self::Known(projection) => Self::AtLeast(projection),
+            other => other,
+        }
+    }
+
+    pub fn projection(&self) -> Option<&Projection> {
+        match self {
+            Self::Known(projection) | Self::AtLeast(projection) => Some(projection),
+            Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// A guess and its range, never below what is spent.
@@ -69,8 +88,6 @@ pub enum Method {
 pub enum Unforeseen {
     #[error("too little of the period is known, and no two weeks before it")]
     TooEarly,
-    #[error("usage without a price, or a source that is silent")]
-    Gaps,
     #[error("sums beyond any budget")]
     TooLarge,
 }

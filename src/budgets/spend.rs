@@ -1,7 +1,7 @@
 //! What was spent: sums of a roll-up by period, the teams' parts of shared
 //! keys, and the statement that follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Gap, Scope, Statement, Timeline, TooLarge, forecast};
 use crate::{
@@ -41,6 +41,8 @@ pub struct Silence {
     pub source: String,
     /// The time of its last record.
     pub since: Instant,
+    /// Those of whose spend a part came from it that counts.
+    pub of: BTreeSet<Scope>,
 }
 
 /// What has been spent, and how far that is known.
@@ -177,16 +179,13 @@ impl<'a> Ledger<'a> {
         let rolled_over = self.rolled_over(scope, timeline, &span)?;
         let lines = self.lines(scope, &span, from)?;
         let spend = lines.total().ok_or_else(too_large)?;
-        let gaps = self.gaps(&lines, &span);
+        let gaps = self.gaps(scope, &lines, &span);
         let known = self.seen_until.min(span.until).micros() - from.micros();
         let whole = amount.checked_add(rolled_over).ok_or_else(too_large)?;
-        let forecast = if gaps.is_empty() {
-            let seen_until = self.seen_until;
-            let ask = forecast::Ask { calendar, span: &span, from, seen_until, spent: spend, budget: whole };
-            forecast::forecast(ask, |from, until| self.spends(scope, &span, from, until))
-        } else {
-            forecast::Forecast::Unknown(forecast::Unforeseen::Gaps)
-        };
+        let seen_until = self.seen_until;
+        let ask = forecast::Ask { calendar, span: &span, from, seen_until, spent: spend, budget: whole };
+        let forecast = forecast::forecast(ask, |from, until| self.spends(scope, &span, from, until));
+        let forecast = if gaps.is_empty() { forecast } else { forecast.at_least() };
         Ok(Some(Statement {
             scope: scope.clone(),
             calendar,
@@ -291,14 +290,14 @@ impl<'a> Ledger<'a> {
         Ok(Usd::ZERO)
     }
 
-    /// More than one request in a hundred without a price, or a source that
-    /// fell silent before the end of the period.
-    fn gaps(&self, lines: &Lines, span: &PeriodSpan) -> Vec<Gap> {
+    /// More than one request in a hundred without a price, or a source of the
+    /// scope that fell silent before the end of the period.
+    fn gaps(&self, scope: &Scope, lines: &Lines, span: &PeriodSpan) -> Vec<Gap> {
         let mut gaps = Vec::new();
         if i128::from(lines.unpriced_requests) * 100 > i128::from(lines.requests) {
             gaps.push(Gap::Unpriced { requests: lines.unpriced_requests, of: lines.requests });
         }
-        let silent = self.silent.iter().filter(|silence| silence.since < span.until);
+        let silent = self.silent.iter().filter(|it| it.since < span.until && it.of.contains(scope));
         gaps.extend(silent.cloned().map(Gap::Silent));
         gaps
     }

@@ -36,14 +36,14 @@ pub(super) const ROW_GROUP: usize = 1 << 17;
 
 /// A day's file, with what its end says about it.
 #[derive(Debug)]
-pub(super) struct DayFile {
+pub(crate) struct DayFile {
     pub path: String,
     stored: Stored,
     metadata: ParquetMetaData,
 }
 
 impl DayFile {
-    pub(super) fn open(book: &Book, table: DayTable, day: Day) -> Result<Option<Self>, ChargesError> {
+    pub(crate) fn open(book: &Book, table: DayTable, day: Day) -> Result<Option<Self>, ChargesError> {
         let path = table.file(day);
         let Some(stored) = book.read(&path)? else { return Ok(None) };
         let path = path.to_string();
@@ -54,12 +54,12 @@ impl DayFile {
     }
 
     /// What the file's metadata has under a key.
-    pub(super) fn value(&self, key: &str) -> Option<&str> {
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
         let pairs = self.metadata.file_metadata().key_value_metadata()?;
         pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
     }
 
-    pub(super) fn digest(&self) -> &str {
+    pub(crate) fn digest(&self) -> &str {
         self.value(DIGEST_KEY).unwrap_or_default()
     }
 
@@ -67,8 +67,20 @@ impl DayFile {
         self.metadata.row_groups()
     }
 
+    /// Start and length of each row group, in rows: what is read at a time, so
+    /// that memory does not grow with the day.
+    pub(crate) fn slices(&self) -> Vec<(usize, usize)> {
+        let mut start = 0;
+        let slice = |group| {
+            let slice = (start, rows(group));
+            start += slice.1;
+            slice
+        };
+        self.groups().iter().map(slice).collect()
+    }
+
     /// Columns of the rows `[start, start + length)`, by polars.
-    pub(super) fn frame(&self, columns: &[&str], start: usize, length: usize) -> Result<DataFrame, ChargesError> {
+    pub(crate) fn frame(&self, columns: &[&str], start: usize, length: usize) -> Result<DataFrame, ChargesError> {
         let damaged = |source| ChargesError::Engine { path: self.path.clone(), source };
         let reader: Box<dyn MmapBytesReader> = match &self.stored {
             Stored::File(file) => Box::new(file.try_clone().map_err(|error| damaged(error.into()))?),

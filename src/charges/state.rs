@@ -165,6 +165,47 @@ pub(super) fn causes(
     Ok(causes)
 }
 
+/// Which of a day's tables is one step behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Behind {
+    /// There is usage, and no charges yet.
+    NotPriced,
+    /// The charges are of another usage.
+    Charges,
+    /// The totals are of other charges, or missing.
+    Rollup,
+}
+
+impl Behind {
+    /// The name in data.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotPriced => "not_priced",
+            Self::Charges => "charges",
+            Self::Rollup => "rollup",
+        }
+    }
+}
+
+/// Whether the tables of a day belong together, by their digests; `None` where
+/// they do. While a run is going on, or when it was interrupted, they may not.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn behind(book: &Book, day: Day) -> Result<Option<Behind>, ChargesError> {
+    let open = |table| DayFile::open(book, table, day);
+    // The last to be written is read first: what is written meanwhile is seen
+    // as one step apart, and never passed over.
+    let (rollup, charges, usage) = (open(DayTable::Rollup)?, open(DayTable::Charges)?, open(DayTable::Usage)?);
+    let Some(usage) = usage else { return Ok(None) };
+    let Some(charges) = charges else { return Ok(Some(Behind::NotPriced)) };
+    if charges.value(USAGE_KEY) != Some(usage.digest()) {
+        return Ok(Some(Behind::Charges));
+    }
+    let is_of_these = rollup.is_some_and(|rollup| rollup.value(CHARGES_KEY) == Some(charges.digest()));
+    Ok((!is_of_these).then_some(Behind::Rollup))
+}
+
 /// Where the last pricing is noted, for the next check of the price book.
 const LAST_PRICING: &str = "state/prices.json";
 

@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, listing, progress};
+use super::{Failure, Outcome, Session, listing, progress, status};
 use crate::{
     book::{Book, layout::DayTable},
+    budgets::Forecast,
+    charges::{self, Books},
     clock::Clock,
     config::Config,
     demo,
     ingest::{self, Broken, Note, Options, stored},
+    periods::{Calendar, Period},
+    pricing::{self, Refused},
+    report::{Status, Subject, Top},
     runs::{self, RunRecord},
     tally::{IngestTally, Reasons, SourceTally},
     time::Instant,
@@ -40,7 +45,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         let story = Story { dir: &arguments.dir, is_new, now, night: &night };
         listing::print(&story.text())?;
     }
-    Ok(if night.notes.iter().any(|note| note.is_failure) {
+    Ok(if night.notes.iter().any(|note| note.is_failure) || !night.priced.failed.is_empty() {
         Outcome::Partly
     } else if night.tally.sources.values().any(|tally| tally.broken > 0) {
         Outcome::SetAside
@@ -59,6 +64,10 @@ struct Night {
     fingerprints: Vec<(String, String)>,
     requests: u64,
     days: usize,
+    priced: charges::Outcome,
+    /// What has been spent, and by which models the most of it.
+    status: Status,
+    models: Top,
 }
 
 impl Night {
@@ -73,6 +82,10 @@ impl Night {
             tally.add(&more);
             notes.extend(more_notes);
         }
+        let priced = price(session, config, &book, now)?;
+        let status = Status::of(&book, config, now)?;
+        let calendar = Calendar { zone: config.book.timezone, week_start: config.book.week_start };
+        let models = Top::of(&book, config, Subject::Models, calendar.period_of(now, Period::Month), now)?;
         let mut quarantined = Vec::new();
         for source in &config.sources {
             quarantined.extend(stored::quarantined(&book, &source.name)?);
@@ -84,7 +97,7 @@ impl Night {
         }
         let keys = config.keys.iter();
         let fingerprints = keys.filter_map(|key| Some((key.name.clone(), key.fingerprint.clone()?))).collect();
-        Ok(Self { tally, notes, quarantined, fingerprints, requests, days })
+        Ok(Self { tally, notes, quarantined, fingerprints, requests, days, priced, status, models })
     }
 }
 
@@ -95,6 +108,19 @@ fn ingest(session: &Session, config: &Config, book: &Book, now: Instant) -> Resu
     drop(watch);
     runs::store(book, &RunRecord::of_ingest(now, now, &done))?;
     Ok((done.tally, done.notes))
+}
+
+fn price(session: &Session, config: &Config, book: &Book, now: Instant) -> Result<charges::Outcome, Failure> {
+    let draft = pricing::read(&config.pricing_dir());
+    let rows: Vec<_> = draft.digests().collect();
+    let prices = draft.into_book().map_err(Refused)?;
+    let options = charges::Options { memory: session.global.memory, ..charges::Options::known_on(now) };
+    let watch = progress::Pricing::new(session.is_interactive());
+    let done = charges::run(config, &prices, Books { usage: book, charges: book }, &options, &watch)?;
+    drop(watch);
+    charges::note_pricing(book, now, rows)?;
+    runs::store(book, &RunRecord::of_price(now, now, now, &done))?;
+    Ok(done)
 }
 
 /// What is told of it.
@@ -126,13 +152,45 @@ impl Story<'_> {
             let file = note.file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
             text.push_str(&format!("{}:{file} {}\n", note.source, note.message));
         }
-        let shown = self.dir.join("book").join("usage").join("date=*").join("usage.parquet");
+        for error in self.night.priced.failed.values() {
+            text.push_str(&format!("failed: {error}\n"));
+        }
+        text.push_str(&self.spend());
+        let shown = self.dir.join("book").join("charges").join("date=*").join("charges.parquet");
         text.push_str(&format!(
-            "\nThe book: {} requests on {days} days, a Parquet file for each:\n  {}\n",
+            "\nThe book: {} requests on {days} days, with what each of them cost, a Parquet file for each day:\n  {}\n",
             listing::count(*requests),
             shown.display()
         ));
         text + &self.next()
+    }
+
+    /// Where budgets stand, which models cost the most, and what is not known.
+    fn spend(&self) -> String {
+        let Night { status, models, .. } = self.night;
+        let mut rows = Vec::new();
+        for budget in &status.budgets {
+            let forecast = match &budget.forecast {
+                Forecast::Known(it) => it.spend.shown(),
+                Forecast::AtLeast(it) => format!("at least {}", it.spend.shown()),
+                Forecast::Unknown(_) => "unknown".to_owned(),
+            };
+            let name = budget.scope.name().unwrap_or("all").to_owned();
+            let percent = format!("{} %", budget.percent());
+            rows.push(vec![name, budget.spend.shown(), budget.budget().shown(), percent, forecast]);
+        }
+        let budgets = listing::table(&["team", "spent", "budget", "", "by the end of the month"], &rows);
+        let models = models.entries.iter().take(3).map(|entry| {
+            let name = entry.names[0].clone().unwrap_or_default();
+            let share = format!("{}.{} %", entry.share / 10, entry.share % 10);
+            vec![name, listing::count(entry.requests.unsigned_abs()), entry.cost.shown(), share]
+        });
+        let models = listing::table(&["model", "requests", "cost", ""], &models.collect::<Vec<_>>());
+        format!(
+            "\nEvery request has been priced, each with the price of its time, to the last digit. Spent in {}:\n\n{budgets}\n{models}\n{}",
+            status.month.name,
+            status::coverage_text(status)
+        )
     }
 
     fn beginning(&self) -> String {
@@ -193,18 +251,21 @@ impl Story<'_> {
         let (config, book) = (self.dir.join(demo::CONFIG), self.dir.join("book"));
         let start = format!("{} --config {} --now {}", quoted(program), quoted(&config.to_string_lossy()), self.now);
         let query = format!(
-            "SELECT source, key, model, count(*) AS requests, sum(output_tokens) AS output_tokens \
-             FROM '{}/usage/*/*.parquet' GROUP BY ALL ORDER BY requests DESC",
+            "SELECT team, model_billed, count(*) AS requests, sum(cost) AS cost \
+             FROM '{}/charges/*/*.parquet' GROUP BY ALL ORDER BY cost DESC",
             book.display()
         );
         let next = [
+            ("where every budget stands, and why one is not certain", format!("{start} status")),
+            ("who spent the most, against last month; or teams, keys, users", format!("{start} top models")),
             ("what is well, and what is not (one source has gone silent)", format!("{start} doctor")),
             ("the same night once more: nothing is counted twice", format!("{start} ingest")),
+            ("and nothing is priced twice, until a price, a key or a team changes", format!("{start} price")),
             (
                 "what could not be understood, and why",
                 format!("cat {}/quarantine/*/*", quoted(&book.to_string_lossy())),
             ),
-            ("the requests, if you have DuckDB", format!("duckdb -c \"{query}\"")),
+            ("the charges, if you have DuckDB", format!("duckdb -c \"{query}\"")),
             ("a book of your own", format!("{} init my-book", quoted(program))),
         ];
         let lines = next.map(|(what, command)| format!("  # {what}\n  {command}\n"));

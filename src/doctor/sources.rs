@@ -17,7 +17,7 @@ use crate::{
     },
     record::UsageRecord,
     tally::Reasons,
-    time::Instant,
+    time::{Instant, span_text},
 };
 
 pub(super) fn check(config: &Config, source: &Source, heard: Option<Instant>, now: Instant) -> Vec<Check> {
@@ -182,15 +182,6 @@ fn check_silence(subject: &str, source: &Source, heard: Option<Instant>, now: In
     })
 }
 
-fn span_text(micros: i64) -> String {
-    const HOUR: i64 = 3_600 * 1_000_000;
-    match micros / HOUR {
-        0 => format!("{} min", micros / (HOUR / 60)),
-        hours if hours < 72 => format!("{hours} h"),
-        hours => format!("{} days", hours / 24),
-    }
-}
-
 /// The last days of the book that are looked through for requests seen twice.
 const COMPARED_DAYS: usize = 7;
 
@@ -207,16 +198,4 @@ pub(super) fn check_overlaps(config: &Config, book: &Book) -> Vec<Check> {
         .into_iter()
         .map(|overlap| Check::warning(&format!("source {}", overlap.source), overlap.to_string(), overlap::CURE));
     checks.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_told_in_one_unit() {
-        for (minutes, expect) in [(5, "5 min"), (60, "1 h"), (36 * 60, "36 h"), (3 * 24 * 60, "3 days")] {
-            assert_eq!(span_text(minutes * 60_000_000), expect);
-        }
-    }
 }

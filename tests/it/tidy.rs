@@ -13,7 +13,9 @@ const STAGES: &[&[&str]] = &[
     &["record", "money", "time", "clock", "tally", "json", "secrets"],
     &["config", "book", "pricing", "teams", "periods", "budgets"],
     &["ingest", "charges"],
-    &["runs", "bundled", "demo", "doctor"],
+    &["runs", "bundled", "demo"],
+    &["report"],
+    &["doctor"],
     &["cli"],
 ];
 

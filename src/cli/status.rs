@@ -1,0 +1,376 @@
+//! `spendbook status`: budgets now, and how far they can be trusted.
+
+use clap::Args;
+
+use super::{
+    Failure, Outcome, Session,
+    listing::{self, Cell, Column, Listing, Page, To},
+    span,
+};
+use crate::{
+    book::Book,
+    budgets::{Forecast, Gap, Lines, Method, Projection, Scope, Standing, Statement, percent},
+    charges::Behind,
+    config::Role,
+    money::Usd,
+    periods::PeriodSpan,
+    report::{SourceState, Status, Unbudgeted},
+    runs::Past,
+    time::span_text,
+};
+
+/// Shows every budget in its open period, how far spend is known, and how fresh
+/// the book is. Only reads: it works beside a run and on a read-only directory.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+CSV and Parquet hold the budgets; JSON holds everything. With --max-age it exits with 4 where the book
+was not read or not priced for longer than that, or never.
+
+Examples:
+  spendbook status
+  spendbook status --max-age 26h             for a monitor: exits with 4 if a night did not run
+  spendbook status --format json | jq '.budgets[] | select(.standing != \"within\")'")]
+pub(super) struct Arguments {
+    /// Exit with 4 if the last ingest or pricing ended longer ago, such as `26h`, `90m` or `2d`
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    max_age: Option<i64>,
+    #[command(flatten)]
+    to: To,
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let config = session.config()?;
+    let book = Book::open(&config.book_dir())?;
+    let status = Status::of(&book, &config, session.clock.now())?;
+    arguments.to.write(&page(&status))?;
+    let is_too_old = |max: i64| status.last_runs.age_micros(status.now).is_none_or(|age| age > max);
+    Ok(if arguments.max_age.is_some_and(is_too_old) { Outcome::No } else { Outcome::Done })
+}
+
+fn page(status: &Status) -> Page {
+    let mut page = Page::default();
+    page.fact("as_of", status.now);
+    page.fact("known_until", status.last_runs.known_until());
+    page.fact("age_seconds", status.last_runs.age_micros(status.now).map(|age| age / 1_000_000));
+    page.fact("last_ingest", status.last_runs.ingest.as_ref().map(|run| run.finished));
+    page.fact("last_pricing", status.last_runs.price.as_ref().map(|run| run.finished));
+    page.list(budgets(status));
+    page.say(remarks(status));
+    page.data(lines(status));
+    page.say("\n").list(sources(status)).data(behind(status)).data(coverage(status));
+    page.say(format!("\n{}{}", coverage_text(status), freshness_text(status)));
+    page
+}
+
+/// Every budget, and the spend of teams without one.
+pub(super) fn budgets(status: &Status) -> Listing {
+    let columns = [
+        Column::text("scope").in_data(),
+        Column::text("name").in_data(),
+        Column::text("who").in_table(),
+        Column::text("period"),
+        Column::instant("from").in_data(),
+        Column::instant("until").in_data(),
+        Column::usd("spend"),
+        Column::usd("budget"),
+        Column::percent("percent"),
+        Column::usd("remaining"),
+        Column::usd("per_day"),
+        Column::text("forecast").in_table(),
+        Column::text("range").in_table(),
+        Column::usd("forecast_spend").in_data(),
+        Column::usd("forecast_low").in_data(),
+        Column::usd("forecast_high").in_data(),
+        Column::text("forecast_kind").in_data(),
+        Column::instant("reaches_at").in_data(),
+        Column::text("standing"),
+        Column::flag("is_exhausted").in_data(),
+        Column::percent("level").in_data(),
+        Column::usd("amount").in_data(),
+        Column::usd("rolled_over").in_data(),
+        Column::usd("own").in_data(),
+        Column::usd("shared").in_data(),
+        Column::usd("unlogged").in_data(),
+        Column::count("requests").in_data(),
+        Column::count("unpriced_requests").in_data(),
+        Column::count("estimated_requests").in_data(),
+        Column::usd("estimated_cost").in_data(),
+        Column::text("gaps").in_data(),
+    ];
+    let mut listing = Listing::new("budgets", &columns);
+    for statement in &status.budgets {
+        listing.push(of_statement(statement));
+    }
+    for unbudgeted in &status.unbudgeted {
+        listing.push(of_unbudgeted(unbudgeted, &status.month));
+    }
+    listing
+}
+
+fn of_statement(statement: &Statement) -> Vec<Cell> {
+    let Statement { scope, period, forecast, lines, .. } = statement;
+    let projection = forecast.projection();
+    let part = |of: fn(&Projection) -> Usd| projection.map(of).into();
+    let (kind, shown) = match forecast {
+        Forecast::Known(it) => ("known", it.spend.shown()),
+        Forecast::AtLeast(it) => ("at_least", format!("at least {}", it.spend.shown())),
+        Forecast::Unknown(_) => ("unknown", "unknown".to_owned()),
+    };
+    let is_range = |it: &&Projection| it.method != Method::Over;
+    let range = projection.filter(is_range).map(|it| format!("{} to {}", it.low.shown(), it.high.shown()));
+    let gaps: Vec<String> = statement.gaps.iter().map(Gap::to_string).collect();
+    let mut cells = named(scope, period);
+    cells[4] = statement.from.into();
+    cells.extend([
+        statement.spend.into(),
+        statement.budget().into(),
+        Some(statement.percent()).filter(|&percent| percent < i64::MAX).into(),
+        statement.remaining().into(),
+        statement.burn_per_day.into(),
+        shown.into(),
+        range.into(),
+        part(|it| it.spend),
+        part(|it| it.low),
+        part(|it| it.high),
+        kind.into(),
+        projection.and_then(|it| it.reaches_at).into(),
+        statement.standing().name().into(),
+        matches!(statement.standing(), Standing::Reached | Standing::Exceeded).into(),
+        statement.level().map(i64::from).into(),
+        statement.amount.into(),
+        statement.rolled_over.into(),
+    ]);
+    cells.extend(of_lines(lines));
+    cells.push(Some(gaps.join("; ")).filter(|gaps| !gaps.is_empty()).into());
+    cells
+}
+
+fn of_unbudgeted(unbudgeted: &Unbudgeted, month: &PeriodSpan) -> Vec<Cell> {
+    let mut cells = named(&unbudgeted.scope, month);
+    cells.push(unbudgeted.spend.into());
+    // From the budget to when it is reached.
+    cells.extend(std::iter::repeat_n(Cell::Null, 11));
+    cells.push("no budget".into());
+    // Exhausted, level, amount, rolled over.
+    cells.extend(std::iter::repeat_n(Cell::Null, 4));
+    cells.extend(of_lines(&unbudgeted.lines));
+    cells.push(Cell::Null);
+    cells
+}
+
+/// Whose, and of which period.
+fn named(scope: &Scope, period: &PeriodSpan) -> Vec<Cell> {
+    vec![
+        scope.kind().into(),
+        scope.name().into(),
+        scope.name().unwrap_or("organization").into(),
+        period.name.clone().into(),
+        period.from.into(),
+        period.until.into(),
+    ]
+}
+
+fn of_lines(lines: &Lines) -> [Cell; 7] {
+    let shared = lines.shared.values().try_fold(Usd::ZERO, |sum, part| sum.checked_add(*part));
+    [
+        lines.own.into(),
+        shared.into(),
+        lines.unlogged.into(),
+        lines.requests.into(),
+        lines.unpriced_requests.into(),
+        lines.estimated_requests.into(),
+        lines.estimated_cost.into(),
+    ]
+}
+
+/// What budgets are made of, where that is more than one line; and what must be
+/// known to read them rightly.
+fn remarks(status: &Status) -> String {
+    // A gap is told once, with all that it concerns.
+    let mut gaps: Vec<(String, Vec<String>)> = Vec::new();
+    let mut text = String::new();
+    for statement in &status.budgets {
+        let who = who(&statement.scope);
+        for gap in statement.gaps.iter().map(Gap::to_string) {
+            match gaps.iter_mut().find(|(known, _)| *known == gap) {
+                Some((_, concerned)) => concerned.push(who.clone()),
+                None => gaps.push((gap, vec![who.clone()])),
+            }
+        }
+        for remark in remarks_on(statement) {
+            text.push_str(&format!("{who}: {remark}\n"));
+        }
+    }
+    for (gap, concerned) in gaps {
+        text.push_str(&format!("{}: {gap}, so there may be more\n", concerned.join(", ")));
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
+fn who(scope: &Scope) -> String {
+    scope.name().map_or_else(|| "organization".to_owned(), |name| format!("`{name}`"))
+}
+
+fn remarks_on(statement: &Statement) -> Vec<String> {
+    let Statement { lines, forecast, .. } = statement;
+    let mut remarks = Vec::new();
+    if !lines.shared.is_empty() || lines.unlogged > Usd::ZERO {
+        remarks.push(lines_text(lines));
+    }
+    if statement.rolled_over > Usd::ZERO {
+        let (amount, more) = (statement.amount.shown(), statement.rolled_over.shown());
+        remarks.push(format!("{amount}, and {more} left of the period before"));
+    }
+    if let Forecast::Unknown(why) = forecast {
+        remarks.push(format!("no forecast: {why}"));
+    }
+    if forecast.projection().is_some_and(|it| it.method == Method::Pace) {
+        remarks.push("the forecast goes by this period alone, for there are no two weeks before it".to_owned());
+    }
+    if let Some(at) = forecast.projection().and_then(|it| it.reaches_at) {
+        remarks.push(format!("will reach its budget about {at}"));
+    }
+    remarks
+}
+
+fn lines_text(lines: &Lines) -> String {
+    let mut parts = vec![format!("{} own", lines.own.shown())];
+    parts.extend(lines.shared.iter().map(|(pool, part)| format!("{} of the pool `{pool}`", part.shown())));
+    if lines.unlogged > Usd::ZERO {
+        parts.push(format!("{} in no log", lines.unlogged.shown()));
+    }
+    parts.join(" + ")
+}
+
+/// The spend of each budget, line by line.
+fn lines(status: &Status) -> Listing {
+    let columns = ["scope", "name", "period", "line"].map(Column::text);
+    let mut listing = Listing::new("lines", &[columns.as_slice(), &[Column::usd("cost")]].concat());
+    let budgets = status.budgets.iter().map(|it| (&it.scope, &it.period, &it.lines));
+    let others = status.unbudgeted.iter().map(|it| (&it.scope, &status.month, &it.lines));
+    for (scope, period, lines) in budgets.chain(others) {
+        let (kind, name) = (scope.kind(), scope.name());
+        let mut push = |line: String, cost: Usd| {
+            listing.push(vec![kind.into(), name.into(), period.name.clone().into(), line.into(), cost.into()]);
+        };
+        push("own".to_owned(), lines.own);
+        lines.shared.iter().for_each(|(pool, part)| push(format!("shared:{pool}"), *part));
+        if lines.unlogged > Usd::ZERO {
+            push("unlogged".to_owned(), lines.unlogged);
+        }
+    }
+    listing
+}
+
+fn sources(status: &Status) -> Listing {
+    let columns = [
+        Column::text("source"),
+        Column::instant("last_record"),
+        Column::text("ago").in_table(),
+        Column::count("age_seconds").in_data(),
+        Column::count("silent_after_seconds").in_data(),
+        Column::text("role").in_data(),
+        Column::text("state"),
+    ];
+    let mut listing = Listing::new("sources", &columns);
+    for source in &status.sources {
+        let SourceState { name, role, last, silent_after_micros, is_silent } = source;
+        let age = last.map(|last| (status.now.micros() - last.micros()).max(0));
+        let state = match (last, is_silent) {
+            (None, _) => "never heard",
+            (_, true) => "silent",
+            (_, false) => "ok",
+        };
+        listing.push(vec![
+            name.as_str().into(),
+            (*last).into(),
+            age.map(span_text).into(),
+            age.map(|age| age / 1_000_000).into(),
+            (silent_after_micros / 1_000_000).into(),
+            if *role == Role::Check { "check" } else { "books" }.into(),
+            state.into(),
+        ]);
+    }
+    listing
+}
+
+fn behind(status: &Status) -> Listing {
+    let mut listing = Listing::new("one_step_apart", &[Column::text("day"), Column::text("behind")]);
+    for (day, behind) in &status.behind {
+        listing.push(vec![day.to_string().into(), behind.name().into()]);
+    }
+    listing
+}
+
+fn coverage(status: &Status) -> Listing {
+    let columns =
+        [Column::text("what"), Column::count("requests"), Column::usd("cost"), Column::percent("percent_of_requests")];
+    let mut listing = Listing::new("month", &columns);
+    for (what, requests, cost) in coverage_lines(status) {
+        let percent = (requests * 100).checked_div(status.coverage.requests);
+        listing.push(vec![what.into(), requests.into(), cost.into(), percent.into()]);
+    }
+    listing
+}
+
+fn coverage_lines(status: &Status) -> [(&'static str, i64, Option<Usd>); 4] {
+    let it = &status.coverage;
+    [
+        ("all", it.requests, Some(it.cost)),
+        ("unpriced", it.unpriced, None),
+        ("estimated", it.estimated, Some(it.estimated_cost)),
+        ("unattributed", it.unattributed, Some(it.unattributed_cost)),
+    ]
+}
+
+/// How far the month's spend is known.
+pub(super) fn coverage_text(status: &Status) -> String {
+    let [(_, all, cost), parts @ ..] = coverage_lines(status);
+    let requests = |count: i64| listing::count(count.unsigned_abs());
+    let whole = cost.unwrap_or_default();
+    let mut text = format!("{}: {} requests, {}", status.month.name, requests(all), whole.shown());
+    for (what, count, cost) in parts.into_iter().filter(|(_, count, _)| *count > 0) {
+        let share = match cost {
+            None => format!("{} of requests, at a cost that is not known", share_text(count * 100 / all.max(1))),
+            Some(cost) => format!("{}, {}", cost.shown(), share_text(percent(cost, whole))),
+        };
+        text.push_str(&format!("\n  {} {what}: {share}", requests(count)));
+    }
+    text + "\n"
+}
+
+/// Rounded down: `3 %`, or `below 1 %`.
+fn share_text(percent: i64) -> String {
+    if percent < 1 { "below 1 %".to_owned() } else { format!("{percent} %") }
+}
+
+fn freshness_text(status: &Status) -> String {
+    let told = |what: &str, command: &str, run: Option<&Past>| match run {
+        None => format!("{what} never: run `spendbook {command}`"),
+        Some(run) => {
+            let ago = span_text((status.now.micros() - run.finished.micros()).max(0));
+            let failed = match run.failures {
+                0 => "",
+                _ => ", and a part of it failed: see its record in `runs/`",
+            };
+            format!("{what} {}, {ago} ago{failed}", run.finished)
+        }
+    };
+    let runs = &status.last_runs;
+    let read = told("last read", "ingest", runs.ingest.as_ref());
+    let priced = told("last priced", "price", runs.price.as_ref());
+    let mut text = format!("{read}; {priced}\n");
+    for which in [Behind::NotPriced, Behind::Charges, Behind::Rollup] {
+        let days: Vec<String> =
+            status.behind.iter().filter(|(_, it)| **it == which).map(|(day, _)| day.to_string()).collect();
+        let (Some(first), Some(last)) = (days.first(), days.last()) else { continue };
+        let when = if days.len() == 1 { first.clone() } else { format!("{} days, {first} to {last}", days.len()) };
+        let what = match which {
+            Behind::NotPriced => "have usage and no charges yet: nothing of them is in these amounts",
+            Behind::Charges => "have charges of an earlier state of their usage",
+            Behind::Rollup => "have totals of an earlier state of their charges",
+        };
+        text.push_str(&format!("one step apart: {when} {what}; a run is going on, or run `spendbook price`\n"));
+    }
+    text
+}

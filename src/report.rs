@@ -1,0 +1,37 @@
+//! What the book says: spend against budgets, the biggest spenders, how fresh
+//! it all is. Reads `rollup/` (and `charges/` for what a total does not keep),
+//! only the days and columns that are asked for, writes nothing and takes no
+//! lock: it works beside a run, and on a directory that cannot be written.
+//!
+//! Amounts are exact sums of charges. What is not known (requests without a
+//! price, sources that are silent, days that are not priced yet) is always
+//! named beside them. How it looks is a matter of the command line.
+
+mod budget_state;
+mod freshness;
+mod status;
+mod sums;
+mod top;
+
+use crate::{book::BookError, budgets::TooLarge, charges::ChargesError};
+
+pub use budget_state::BudgetState;
+pub use freshness::{Heard, LastRuns, SourceState, last_heard};
+pub use status::{Coverage, Status, Unbudgeted};
+pub use top::{Entry, Subject, Top};
+
+/// Why there is nothing to report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    Book(#[from] BookError),
+    #[error(transparent)]
+    Charges(#[from] ChargesError),
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    #[error(
+        "the amounts of `{table}` from {from} to {until} have more than 26 digits before the point; look for a price \
+         that is wrong by many digits"
+    )]
+    TooMuch { table: &'static str, from: String, until: String },
+}

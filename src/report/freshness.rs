@@ -1,0 +1,170 @@
+//! How fresh it is: when each source was last heard, when the book was last
+//! read and priced, and which days' tables are one step apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polars::prelude::*;
+
+use super::{
+    ReportError,
+    sums::{self, Query},
+};
+use crate::{
+    book::{Book, layout::DayTable},
+    budgets::{Ledger, Scope, Silence},
+    charges::{ChargesError, DayFile},
+    config::{Config, Pool, Role, Source},
+    periods::Calendar,
+    runs::{self, Past},
+    teams::OverTime,
+    time::{Day, Instant},
+};
+
+/// When each source was last heard, by its name.
+pub type Heard = BTreeMap<String, Instant>;
+
+/// Days that are looked through, latest first, for a source's last request.
+const LOOK_BACK_DAYS: usize = 60;
+
+/// When these sources were last heard, as far as the last days of the book
+/// tell. Days that cannot be read are passed over.
+///
+/// # Errors
+/// Where the book cannot be listed.
+pub fn last_heard<'s>(book: &Book, sources: impl IntoIterator<Item = &'s Source>) -> Result<Heard, ReportError> {
+    let mut heard = Heard::new();
+    let mut wanted: [BTreeSet<&str>; 2] = Default::default();
+    for source in sources {
+        wanted[usize::from(source.role == Role::Check)].insert(&source.name);
+    }
+    for (table, names) in [DayTable::Usage, DayTable::Checks].into_iter().zip(wanted) {
+        for &day in book.days(table)?.iter().rev().take(LOOK_BACK_DAYS) {
+            if names.iter().all(|name| heard.contains_key(*name)) {
+                break;
+            }
+            match heard_on(book, table, day) {
+                Ok(of_day) => {
+                    for (source, at) in of_day.into_iter().filter(|(source, _)| names.contains(source.as_str())) {
+                        let last = heard.entry(source).or_insert(at);
+                        *last = at.max(*last);
+                    }
+                }
+                Err(error) => tracing::debug!(%day, %error, "passed over"),
+            }
+        }
+    }
+    Ok(heard)
+}
+
+fn heard_on(book: &Book, table: DayTable, day: Day) -> Result<Heard, ChargesError> {
+    let mut heard = Heard::new();
+    let Some(file) = DayFile::open(book, table, day)? else { return Ok(heard) };
+    for (start, length) in file.slices() {
+        let frame = file.frame(&["source", "ts_last"], start, length)?;
+        let last = || -> PolarsResult<Vec<(String, i64)>> {
+            let last = col("ts_last").to_physical().max();
+            let last = frame.lazy().group_by([col("source")]).agg([last]).collect()?;
+            let (names, at) = (last.column("source")?.str()?, last.column("ts_last")?.i64()?);
+            Ok(names.iter().zip(at.iter()).filter_map(|(name, at)| Some((name?.to_owned(), at?))).collect())
+        };
+        let last = last().map_err(|source| ChargesError::Engine { path: file.path.clone(), source })?;
+        for (source, at) in last {
+            let at = Instant::from_micros(at);
+            let last = heard.entry(source).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+    Ok(heard)
+}
+
+/// A source, and when it was last heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceState {
+    pub name: String,
+    pub role: Role,
+    /// `None` where nothing of it is in the last days of the book.
+    pub last: Option<Instant>,
+    pub silent_after_micros: i64,
+    /// It gave nothing for longer than it may.
+    pub is_silent: bool,
+}
+
+pub(super) fn sources(book: &Book, config: &Config, now: Instant) -> Result<Vec<SourceState>, ReportError> {
+    let heard = last_heard(book, &config.sources)?;
+    let state = |source: &Source| {
+        let last = heard.get(&source.name).copied();
+        SourceState {
+            name: source.name.clone(),
+            role: source.role,
+            last,
+            silent_after_micros: source.silent_after_micros,
+            is_silent: last.is_some_and(|last| now.micros() - last.micros() > source.silent_after_micros),
+        }
+    };
+    Ok(config.sources.iter().map(state).collect())
+}
+
+/// Days up to a source's last request that show whose spend came from it.
+const SHOWN_BY_DAYS: i32 = 7;
+
+/// The silent sources of `books`, each with the scopes of which, in the last
+/// week that it was heard, more than a hundredth of requests or cost was its.
+pub(super) fn silences(
+    book: &Book,
+    sources: &[SourceState],
+    scopes: &[Scope],
+    pools: &OverTime<BTreeMap<String, Pool>>,
+) -> Result<Vec<Silence>, ReportError> {
+    let silent = sources.iter().filter(|source| source.is_silent && source.role == Role::Books);
+    let mut silences = Vec::new();
+    for (source, since) in silent.filter_map(|source| Some((source, source.last?))) {
+        let end = since.day().next();
+        let span = Calendar { zone: chrono_tz::Tz::UTC, week_start: chrono::Weekday::Mon }
+            .days_between(Day::from_days(end.days() - SHOWN_BY_DAYS), end);
+        let by = &["team", "key", "model_billed", "source"];
+        let query = Query { table: DayTable::Charges, by, from: span.from, until: span.until };
+        let sums = sums::of(book, query)?;
+        let rows = |is_meant: &dyn Fn(Option<&str>) -> bool| {
+            let rows = sums.iter().filter(|(names, _)| is_meant(names[3].as_deref()));
+            rows.map(|(names, sum)| sums::spend_row(span.from, names, sum)).collect()
+        };
+        let all = Ledger::new(rows(&|_| true), pools, span.until, &[]);
+        let own = Ledger::new(rows(&|name| name == Some(source.name.as_str())), pools, span.until, &[]);
+        let mut of = BTreeSet::new();
+        for scope in scopes {
+            let (all, own) = (all.lines(scope, &span, span.from)?, own.lines(scope, &span, span.from)?);
+            let pico = |lines: &crate::budgets::Lines| lines.total().map_or(i128::MAX, crate::money::Usd::pico);
+            let is_more = |part: i128, whole: i128| part.checked_mul(100).is_none_or(|part| part > whole);
+            if is_more(own.requests.into(), all.requests.into()) || is_more(pico(&own), pico(&all)) {
+                of.insert(scope.clone());
+            }
+        }
+        silences.push(Silence { source: source.name.clone(), since, of });
+    }
+    Ok(silences)
+}
+
+/// When the book was last brought up to date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRuns {
+    pub ingest: Option<Past>,
+    pub price: Option<Past>,
+}
+
+impl LastRuns {
+    pub(super) fn of(book: &Book) -> Result<Self, ReportError> {
+        Ok(Self { ingest: runs::last(book, &["run", "ingest"])?, price: runs::last(book, &["run", "price"])? })
+    }
+
+    /// What was logged until then is in the book, and priced; `None` where it
+    /// was never read or never priced.
+    pub fn known_until(&self) -> Option<Instant> {
+        Some(self.ingest.as_ref()?.started.min(self.price.as_ref()?.started))
+    }
+
+    /// How long ago the staler of the two ended.
+    pub fn age_micros(&self, now: Instant) -> Option<i64> {
+        let last = self.ingest.as_ref()?.finished.min(self.price.as_ref()?.finished);
+        Some((now.micros() - last.micros()).max(0))
+    }
+}

@@ -1,0 +1,187 @@
+//! Where everybody stands now: each budget in its open period, what the spend
+//! of teams without one is, how far it is known, and how fresh it is.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ReportError,
+    freshness::{self, LastRuns, SourceState},
+    sums,
+};
+use crate::{
+    book::{Book, layout::DayTable},
+    budgets::{self, Ledger, Lines, Scope, Silence, SpendRow, Statement, Timeline},
+    charges::{self, Behind},
+    config::{Config, Pool},
+    money::Usd,
+    periods::{Calendar, Period, PeriodSpan},
+    teams::OverTime,
+    time::{Day, Instant},
+};
+
+/// Where everybody stands.
+#[derive(Debug)]
+pub struct Status {
+    pub now: Instant,
+    /// What was logged until then is in the book, and priced.
+    pub known_until: Instant,
+    /// By team, then the organization, then what else has a budget.
+    pub budgets: Vec<Statement>,
+    pub unbudgeted: Vec<Unbudgeted>,
+    /// The calendar month of the book.
+    pub month: PeriodSpan,
+    pub coverage: Coverage,
+    pub sources: Vec<SourceState>,
+    pub last_runs: LastRuns,
+    /// Days whose tables are one step apart.
+    pub behind: BTreeMap<Day, Behind>,
+}
+
+/// A team without a budget, in the calendar month of the book.
+#[derive(Debug)]
+pub struct Unbudgeted {
+    pub scope: Scope,
+    pub lines: Lines,
+    pub spend: Usd,
+}
+
+/// How far the spend of the month is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pub requests: i64,
+    pub cost: Usd,
+    pub unpriced: i64,
+    pub estimated: i64,
+    pub estimated_cost: Usd,
+    pub unattributed: i64,
+    pub unattributed_cost: Usd,
+}
+
+/// Past weeks that a forecast looks at.
+const WEEKS_BACK: i32 = 8;
+
+impl Status {
+    /// Reads it from the book.
+    ///
+    /// # Errors
+    /// Where the book cannot be read, or a sum is too large.
+    pub fn of(book: &Book, config: &Config, now: Instant) -> Result<Self, ReportError> {
+        let timelines = ordered(budgets::of_config(config));
+        let pools = pools(config);
+        let month = Calendar { zone: config.book.timezone, week_start: config.book.week_start };
+        let month = month.period_of(now, Period::Month);
+        let from = first_needed(&timelines, &month, now);
+
+        let last_runs = LastRuns::of(book)?;
+        let buckets = sums::buckets(book, columns(&timelines), from, Instant::LATEST)?;
+        let rows = sums::spend_rows(&buckets);
+        let known_until = last_runs.known_until().unwrap_or(now).min(now);
+
+        let sources = freshness::sources(book, config, now)?;
+        let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
+        let silences: Vec<Silence> = freshness::silences(book, &sources, &scopes, &pools)?;
+        let coverage = Coverage::of(&rows, &month)?;
+        let ledger = Ledger::new(rows, &pools, known_until, &silences);
+        let mut statements = Vec::new();
+        for (scope, timeline) in &timelines {
+            statements.extend(ledger.statement(scope, timeline, now)?);
+        }
+        let mut unbudgeted = Vec::new();
+        for name in config.teams.keys() {
+            let scope = Scope::Team(name.clone());
+            if statements.iter().all(|statement| statement.scope != scope) {
+                let lines = ledger.lines(&scope, &month, month.from)?;
+                let spend = lines.total().ok_or_else(|| too_large(&scope, &month))?;
+                unbudgeted.push(Unbudgeted { scope, lines, spend });
+            }
+        }
+        let behind = behind(book, from.day())?;
+        Ok(Self { now, known_until, budgets: statements, unbudgeted, month, coverage, sources, last_runs, behind })
+    }
+
+    /// The budgets of a scope.
+    pub(super) fn budgets_of(&self, scope: &Scope) -> impl Iterator<Item = &Statement> {
+        self.budgets.iter().filter(move |statement| statement.scope == *scope)
+    }
+}
+
+fn too_large(scope: &Scope, period: &PeriodSpan) -> budgets::TooLarge {
+    budgets::TooLarge { scope: scope.clone(), period: period.name.clone() }
+}
+
+/// Teams first: whoever reads it looks for their own.
+fn ordered(mut timelines: Vec<(Scope, Timeline)>) -> Vec<(Scope, Timeline)> {
+    let rank = |scope: &Scope| match scope {
+        Scope::Team(_) => 0,
+        Scope::Organization => 1,
+        Scope::Key(_) | Scope::Model(_) => 2,
+    };
+    timelines.sort_by(|(a, _), (b, _)| (rank(a), a).cmp(&(rank(b), b)));
+    timelines
+}
+
+/// What the scopes tell apart; fewer columns are fewer rows.
+fn columns(timelines: &[(Scope, Timeline)]) -> &'static [&'static str] {
+    let is_any = |is: fn(&Scope) -> bool| timelines.iter().any(|(scope, _)| is(scope));
+    if is_any(|scope| matches!(scope, Scope::Model(_))) {
+        &["team", "key", "model_billed"]
+    } else if is_any(|scope| matches!(scope, Scope::Key(_))) {
+        &["team", "key"]
+    } else {
+        &["team"]
+    }
+}
+
+/// From when spend is needed: all there is where something rolls over, else
+/// the weeks before the open periods that a forecast looks at.
+fn first_needed(timelines: &[(Scope, Timeline)], month: &PeriodSpan, now: Instant) -> Instant {
+    let mut first = month.from;
+    for (_, timeline) in timelines {
+        if timeline.at(now).is_some_and(|budget| budget.rollover) {
+            return Instant::EARLIEST;
+        }
+        if let Some((calendar, span)) = timeline.span_at(now) {
+            let back = Day::from_days(span.first.days() - WEEKS_BACK * 7);
+            first = first.min(calendar.start_of(back));
+        }
+    }
+    first
+}
+
+impl Coverage {
+    fn of(rows: &[SpendRow<'_>], month: &PeriodSpan) -> Result<Self, ReportError> {
+        let mut sum = Self::default();
+        let add = |to: &mut Usd, cost: Usd| -> Result<(), ReportError> {
+            *to = to.checked_add(cost).ok_or_else(|| too_large(&Scope::Organization, month))?;
+            Ok(())
+        };
+        for row in rows.iter().filter(|row| month.contains(row.bucket)) {
+            sum.requests += row.requests;
+            sum.unpriced += row.unpriced_requests;
+            sum.estimated += row.estimated_requests;
+            add(&mut sum.cost, row.cost)?;
+            add(&mut sum.estimated_cost, row.estimated_cost)?;
+            if row.team.is_none() {
+                sum.unattributed += row.requests;
+                add(&mut sum.unattributed_cost, row.cost)?;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// Days from one on whose tables do not belong together.
+fn behind(book: &Book, from: Day) -> Result<BTreeMap<Day, Behind>, ReportError> {
+    let mut found = BTreeMap::new();
+    for day in book.days(DayTable::Usage)?.into_iter().filter(|&day| day >= from) {
+        if let Some(behind) = charges::behind(book, day)? {
+            found.insert(day, behind);
+        }
+    }
+    Ok(found)
+}
+
+/// How shared keys are divided, as if it had always been so.
+pub(super) fn pools(config: &Config) -> OverTime<BTreeMap<String, Pool>> {
+    OverTime::always(config.pools.clone())
+}

@@ -1,0 +1,202 @@
+//! The biggest spenders of a period, with their share, and their change
+//! against the period before.
+//!
+//! Rows sum to all that was charged in the period: what is nobody's is a row
+//! without a name, and a pool's charges are with the teams that share it. An
+//! open period is compared with as much of the one before as has gone by.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{
+    ReportError,
+    freshness::LastRuns,
+    sums::{self, Names, Query, Sum},
+};
+use crate::{
+    book::{Book, layout::DayTable},
+    budgets::{Scope, TooLarge, divide},
+    config::Config,
+    money::Usd,
+    periods::{Calendar, PeriodSpan},
+    teams::SHARED,
+    time::Instant,
+};
+
+/// Of what the biggest are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Models,
+    Teams,
+    Keys,
+    Users,
+}
+
+impl Subject {
+    /// The columns that tell them apart, the first one being the name.
+    pub const fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Models => &["model_billed", "provider"],
+            Self::Teams => &["team"],
+            Self::Keys => &["key", "team"],
+            Self::Users => &["user"],
+        }
+    }
+
+    /// A total keeps no user.
+    const fn table(self) -> DayTable {
+        match self {
+            Self::Users => DayTable::Charges,
+            Self::Models | Self::Teams | Self::Keys => DayTable::Rollup,
+        }
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// By the columns of the subject; nobody's where there is none.
+    pub names: Vec<Option<String>>,
+    pub requests: i64,
+    pub unpriced: i64,
+    pub estimated: i64,
+    pub cost: Usd,
+    /// Of a team's cost, its part of pools.
+    pub shared: Usd,
+    /// Tenths of a percent of all, rounded down.
+    pub share: i64,
+    /// In the period before.
+    pub cost_before: Usd,
+    pub requests_before: i64,
+}
+
+impl Entry {
+    /// Tenths of a percent, rounded towards zero; `None` where there was nothing before.
+    pub fn change(&self) -> Option<i64> {
+        let before = self.cost_before.pico();
+        let moved = self.cost.pico().checked_sub(before)?.checked_mul(1000)?;
+        (before > 0).then(|| i64::try_from(moved / before).ok()).flatten()
+    }
+}
+
+/// The biggest spenders.
+#[derive(Debug)]
+pub struct Top {
+    pub period: PeriodSpan,
+    /// What it is compared with.
+    pub before: PeriodSpan,
+    /// The period is not over: only as much of the other one counts.
+    pub is_open: bool,
+    /// The biggest first.
+    pub entries: Vec<Entry>,
+    pub requests: i64,
+    pub cost: Usd,
+    pub cost_before: Usd,
+}
+
+impl Top {
+    /// Reads it from the book.
+    ///
+    /// # Errors
+    /// Where the book cannot be read, or a sum is too large.
+    pub fn of(
+        book: &Book,
+        config: &Config,
+        subject: Subject,
+        period: PeriodSpan,
+        now: Instant,
+    ) -> Result<Self, ReportError> {
+        let calendar = Calendar { zone: config.book.timezone, week_start: config.book.week_start };
+        let mut before = calendar.before(&period);
+        let known_until = LastRuns::of(book)?.known_until().unwrap_or(now).min(now);
+        let is_open = known_until < period.until;
+        if is_open {
+            let gone_by = (known_until.micros() - period.from.micros()).max(0);
+            before.until = before.from.plus_micros(gone_by).min(before.until);
+        }
+        let sides = [&period, &before].map(|span| Side::of(book, config, subject, span));
+        let [now, then] = sides;
+        let (now, mut then) = (now?, then?);
+        let mut entries = Vec::new();
+        for (names, side) in now.entries {
+            let old = then.entries.remove(&names).unwrap_or_default();
+            entries.push(entry(names, &side, &old, now.cost));
+        }
+        for (names, old) in then.entries {
+            entries.push(entry(names, &Part::default(), &old, now.cost));
+        }
+        entries.sort_by(|a, b| {
+            let rank = |entry: &Entry| (Reverse(entry.cost), Reverse(entry.requests), Reverse(entry.cost_before));
+            rank(a).cmp(&rank(b)).then_with(|| a.names.cmp(&b.names))
+        });
+        Ok(Self { period, before, is_open, entries, requests: now.requests, cost: now.cost, cost_before: then.cost })
+    }
+}
+
+fn entry(names: Names, part: &Part, old: &Part, whole: Usd) -> Entry {
+    let tenths = part.sum.cost.pico().checked_mul(1000).filter(|_| whole > Usd::ZERO);
+    Entry {
+        names,
+        requests: part.sum.requests,
+        unpriced: part.sum.unpriced,
+        estimated: part.sum.estimated,
+        cost: part.sum.cost,
+        shared: part.shared,
+        share: tenths.and_then(|tenths| i64::try_from(tenths.div_euclid(whole.pico())).ok()).unwrap_or_default(),
+        cost_before: old.sum.cost,
+        requests_before: old.sum.requests,
+    }
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    sum: Sum,
+    shared: Usd,
+}
+
+/// What was spent in a period, by name.
+struct Side {
+    entries: BTreeMap<Names, Part>,
+    requests: i64,
+    cost: Usd,
+}
+
+impl Side {
+    fn of(book: &Book, config: &Config, subject: Subject, span: &PeriodSpan) -> Result<Self, ReportError> {
+        let query = Query { table: subject.table(), by: subject.columns(), from: span.from, until: span.until };
+        let sums = sums::of(book, query)?;
+        let too_large = || TooLarge { scope: Scope::Organization, period: span.name.clone() };
+        let mut all = Sum::default();
+        for sum in sums.values() {
+            all.add(sum).ok_or_else(too_large)?;
+        }
+        let entries = match subject {
+            Subject::Teams => of_teams(config, &sums, span)?,
+            _ => sums.into_iter().map(|(names, sum)| (names, Part { sum, shared: Usd::ZERO })).collect(),
+        };
+        Ok(Self { entries, requests: all.requests, cost: all.cost })
+    }
+}
+
+/// Charges of a pool are with the teams that share it; those of a pool that is
+/// no longer there stay a row of their own.
+fn of_teams(
+    config: &Config,
+    sums: &BTreeMap<Names, Sum>,
+    span: &PeriodSpan,
+) -> Result<BTreeMap<Names, Part>, ReportError> {
+    let too_large = || TooLarge { scope: Scope::Organization, period: span.name.clone() };
+    let mut parts: BTreeMap<Names, Part> = BTreeMap::new();
+    for (names, sum) in sums {
+        let pool = names[0].as_deref().and_then(|team| config.pools.get(team.strip_prefix(SHARED)?));
+        let Some(pool) = pool else {
+            parts.entry(names.clone()).or_default().sum.add(sum).ok_or_else(too_large)?;
+            continue;
+        };
+        for (team, cost) in divide(sum.cost, pool) {
+            let part = parts.entry(vec![Some(team.to_owned())]).or_default();
+            part.sum.cost = part.sum.cost.checked_add(cost).ok_or_else(too_large)?;
+            part.shared = part.shared.checked_add(cost).ok_or_else(too_large)?;
+        }
+    }
+    Ok(parts)
+}
