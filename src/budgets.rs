@@ -75,8 +75,15 @@ impl Standing {
 /// Why a sum is less than what was spent, perhaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gap {
-    Unpriced { requests: i64, of: i64 },
+    Unpriced {
+        requests: i64,
+        of: i64,
+    },
     Silent(Silence),
+    /// Days of the period whose charges are not there, or of an earlier usage.
+    Stale {
+        days: usize,
+    },
 }
 
 /// A budget in one of its periods.
@@ -199,6 +206,8 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unpriced { requests, of } => write!(f, "{requests} of {of} requests have no price"),
+            Self::Stale { days: 1 } => f.write_str("a day of it is not priced"),
+            Self::Stale { days } => write!(f, "{days} days of it are not priced"),
             Self::Silent(silence) => write!(f, "nothing from the source `{}` since {}", silence.source, silence.since),
         }
     }

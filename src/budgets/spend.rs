@@ -9,7 +9,7 @@ use crate::{
     money::Usd,
     periods::{Calendar, PeriodSpan},
     teams::{OverTime, SHARED},
-    time::Instant,
+    time::{Day, Instant},
 };
 
 /// A day of 24 hours.
@@ -53,6 +53,7 @@ pub struct Ledger<'a> {
     pools: &'a OverTime<BTreeMap<String, Pool>>,
     seen_until: Instant,
     silent: &'a [Silence],
+    stale: Vec<Day>,
 }
 
 /// Where the spend of a period comes from, each kind a line of its own.
@@ -165,7 +166,14 @@ impl<'a> Ledger<'a> {
         silent: &'a [Silence],
     ) -> Self {
         rows.sort_by_key(|row| row.bucket);
-        Self { rows, pools, seen_until, silent }
+        Self { rows, pools, seen_until, silent, stale: Vec::new() }
+    }
+
+    /// With the UTC days whose charges are not there, or not of their usage:
+    /// what is spent on them is not known.
+    #[must_use]
+    pub fn with_stale(self, days: impl IntoIterator<Item = Day>) -> Self {
+        Self { stale: days.into_iter().collect(), ..self }
     }
 
     /// The budget of a scope in the period that an instant is in; `None` where
@@ -290,12 +298,17 @@ impl<'a> Ledger<'a> {
         Ok(Usd::ZERO)
     }
 
-    /// More than one request in a hundred without a price, or a source of the
-    /// scope that fell silent before the end of the period.
+    /// More than one request in a hundred without a price, a day that is not
+    /// priced, or a source of the scope that fell silent before the period ended.
     fn gaps(&self, scope: &Scope, lines: &Lines, span: &PeriodSpan) -> Vec<Gap> {
         let mut gaps = Vec::new();
         if i128::from(lines.unpriced_requests) * 100 > i128::from(lines.requests) {
             gaps.push(Gap::Unpriced { requests: lines.unpriced_requests, of: lines.requests });
+        }
+        let is_in = |day: &&Day| span.from < day.end() && day.start() < span.until;
+        match self.stale.iter().filter(is_in).count() {
+            0 => {}
+            days => gaps.push(Gap::Stale { days }),
         }
         let silent = self.silent.iter().filter(|it| it.since < span.until && it.of.contains(scope));
         gaps.extend(silent.cloned().map(Gap::Silent));

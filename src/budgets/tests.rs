@@ -2,7 +2,10 @@
 
 mod forecast;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use chrono::Weekday;
 use chrono_tz::Tz;
@@ -353,6 +356,20 @@ fn what_is_not_known_is_not_fine() {
     check(unpriced(0, "1"), &silence("2026-05-30T00:00:00Z", "a"), Standing::Unknown, silent);
     check(unpriced(0, "1"), &silence("2026-05-30T00:00:00Z", "b"), Standing::Within, "");
     check(unpriced(0, "1"), &silence("2026-06-02T00:00:00Z", "a"), Standing::Within, "");
+}
+
+#[test]
+fn a_day_that_is_not_priced_is_not_known() {
+    let scope = team("a");
+    let pools = no_pools();
+    let at = instant("2026-06-01T12:00:00Z");
+    for (stale, expect) in [(&["2026-05-31", "2026-06-02"][..], ""), (&["2026-06-01"], "a day of it is not priced")] {
+        let stale = stale.iter().map(|day| Day::parse(day).unwrap());
+        let ledger = Ledger::new(vec![row("2026-06-01T08:00:00Z", "a", "1")], &pools, at, &[]).with_stale(stale);
+        let statement = ledger.statement(&scope, &budgets_of(DAILY, &scope), at).unwrap().unwrap();
+        let gaps: String = statement.gaps.iter().map(ToString::to_string).collect();
+        assert_eq!((gaps.as_str(), statement.standing() == Standing::Unknown), (expect, !expect.is_empty()));
+    }
 }
 
 #[test]

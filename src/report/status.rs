@@ -81,7 +81,8 @@ impl Status {
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
         let silences: Vec<Silence> = freshness::silences(book, &sources, &scopes, &pools)?;
         let coverage = Coverage::of(&rows, &month)?;
-        let ledger = Ledger::new(rows, &pools, known_until, &silences);
+        let behind = days_behind(book, from.day())?;
+        let ledger = Ledger::new(rows, &pools, known_until, &silences).with_stale(behind.keys().copied());
         let mut statements = Vec::new();
         for (scope, timeline) in &timelines {
             statements.extend(ledger.statement(scope, timeline, now)?);
@@ -95,7 +96,6 @@ impl Status {
                 unbudgeted.push(Unbudgeted { scope, lines, spend });
             }
         }
-        let behind = behind(book, from.day())?;
         Ok(Self { now, known_until, budgets: statements, unbudgeted, month, coverage, sources, last_runs, behind })
     }
 
@@ -171,7 +171,7 @@ impl Coverage {
 }
 
 /// Days from one on whose tables do not belong together.
-fn behind(book: &Book, from: Day) -> Result<BTreeMap<Day, Behind>, ReportError> {
+fn days_behind(book: &Book, from: Day) -> Result<BTreeMap<Day, Behind>, ReportError> {
     let mut found = BTreeMap::new();
     for day in book.days(DayTable::Usage)?.into_iter().filter(|&day| day >= from) {
         if let Some(behind) = charges::behind(book, day)? {

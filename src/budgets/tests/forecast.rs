@@ -35,7 +35,7 @@ const MONTHLY: &str = "[teams.a]\nmonthly_budget_usd = \"200\"\n";
 fn projected(rows: &[SpendRow<'static>], at: &str) -> Projection {
     match statement_of(MONTHLY, rows, at).unwrap().forecast {
         Forecast::Known(projection) => projection,
-        Forecast::Unknown(why) => panic!("{why}"),
+        other => panic!("{other:?}"),
     }
 }
 
