@@ -409,6 +409,11 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
+/// `1 request`, `1,234 requests`.
+pub(super) fn counted(number: i64, what: &str) -> String {
+    format!("{} {what}{}", signed(number), if number == 1 { "" } else { "s" })
+}
+
 fn signed(number: i64) -> String {
     format!("{}{}", if number < 0 { "-" } else { "" }, count(number.unsigned_abs()))
 }

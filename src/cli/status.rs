@@ -326,15 +326,15 @@ fn coverage_lines(status: &Status) -> [(&'static str, i64, Option<Usd>); 4] {
 /// How far the month's spend is known.
 pub(super) fn coverage_text(status: &Status) -> String {
     let [(_, all, cost), parts @ ..] = coverage_lines(status);
-    let requests = |count: i64| listing::count(count.unsigned_abs());
     let whole = cost.unwrap_or_default();
-    let mut text = format!("{}: {} requests, {}", status.month.name, requests(all), whole.shown());
+    let requests = listing::counted(all, "request");
+    let mut text = format!("{}: {requests}, {}", status.month.name, whole.shown());
     for (what, count, cost) in parts.into_iter().filter(|(_, count, _)| *count > 0) {
         let share = match cost {
             None => format!("{} of requests, at a cost that is not known", share_text(count * 100 / all.max(1))),
             Some(cost) => format!("{}, {}", cost.shown(), share_text(percent(cost, whole))),
         };
-        text.push_str(&format!("\n  {} {what}: {share}", requests(count)));
+        text.push_str(&format!("\n  {} {what}: {share}", listing::count(count.unsigned_abs())));
     }
     text + "\n"
 }
@@ -361,16 +361,18 @@ fn freshness_text(status: &Status) -> String {
     let priced = told("last priced", "price", runs.price.as_ref());
     let mut text = format!("{read}; {priced}\n");
     for which in [Behind::NotPriced, Behind::Charges, Behind::Rollup] {
-        let days: Vec<String> =
-            status.behind.iter().filter(|(_, it)| **it == which).map(|(day, _)| day.to_string()).collect();
-        let (Some(first), Some(last)) = (days.first(), days.last()) else { continue };
-        let when = if days.len() == 1 { first.clone() } else { format!("{} days, {first} to {last}", days.len()) };
-        let what = match which {
-            Behind::NotPriced => "have usage and no charges yet: nothing of them is in these amounts",
-            Behind::Charges => "have charges of an earlier state of their usage",
-            Behind::Rollup => "have totals of an earlier state of their charges",
+        let mut days = status.behind.iter().filter(|(_, it)| **it == which).map(|(day, _)| day);
+        let Some(first) = days.next() else { continue };
+        let when = match days.clone().next_back() {
+            None => format!("of {first}"),
+            Some(last) => format!("of {} days, {first} to {last},", days.count() + 1),
         };
-        text.push_str(&format!("one step apart: {when} {what}; a run is going on, or run `spendbook price`\n"));
+        let what = match which {
+            Behind::NotPriced => format!("the usage {when} is not priced and not in these amounts"),
+            Behind::Charges => format!("the charges {when} are those of an earlier state of its usage"),
+            Behind::Rollup => format!("the totals {when} are missing, or those of an earlier state of its charges"),
+        };
+        text.push_str(&format!("one step apart: {what}: a run is going on, or run `spendbook price`\n"));
     }
     text
 }

@@ -81,8 +81,8 @@ fn heading(top: &Top, zone: &str) -> String {
     let Top { period, before, is_open, requests, cost, .. } = top;
     let so_far = if *is_open { " so far" } else { "" };
     let against = if *is_open { format!("{} up to {}", before.name, before.until) } else { before.name.clone() };
-    let requests = listing::count(requests.unsigned_abs());
-    format!("{}{so_far} ({zone}): {requests} requests, {}; against {against}\n\n", period.name, cost.shown())
+    let requests = listing::counted(*requests, "request");
+    format!("{}{so_far} ({zone}): {requests}, {}; against {against}\n\n", period.name, cost.shown())
 }
 
 /// The biggest of them.
@@ -170,7 +170,7 @@ fn rest(top: &Top, limit: usize) -> String {
     let estimated: i64 = top.entries.iter().map(|entry| entry.estimated).sum();
     let told = [(unpriced, "without a price: their cost is not known"), (estimated, "priced by an estimate")];
     for (requests, what) in told.into_iter().filter(|(requests, _)| *requests > 0) {
-        text.push_str(&format!("{} requests {what}\n", listing::count(requests.unsigned_abs())));
+        text.push_str(&format!("{} {what}\n", listing::counted(requests, "request")));
     }
     if text.is_empty() { text } else { format!("\n{text}") }
 }

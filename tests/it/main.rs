@@ -15,5 +15,6 @@ mod props;
 mod replay;
 mod rubbish;
 mod secrets;
+mod status;
 mod support;
 mod tidy;
