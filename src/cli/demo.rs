@@ -187,7 +187,7 @@ impl Story<'_> {
         });
         let models = listing::table(&["model", "requests", "cost", ""], &models.collect::<Vec<_>>());
         format!(
-            "\nEach request is priced by the price of its time, to the last digit. Spent in {}:\n\n{budgets}\n{models}\n{}",
+            "\nEach request is charged at the price of its time, to the last digit. Spent in {}:\n\n{budgets}\n{models}\n{}",
             status.month.name,
             status::coverage_text(status)
         )
