@@ -50,7 +50,7 @@ pub(super) fn ingest(
     let mut again = options.again.as_ref();
     if let Some(wanted) = again
         && !sources.iter().any(|source| source.name == wanted.source)
-        && !table.holds_rows_of(&wanted.source, &days, &texts)?
+        && !Table::holds_rows_of(&wanted.source, &days, &texts)?
     {
         again = None;
     }

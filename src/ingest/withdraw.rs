@@ -139,7 +139,7 @@ impl Table<'_> {
     }
 
     /// Whether a source has rows in this table, to which it may no longer belong.
-    pub(super) fn holds_rows_of(&self, source: &str, days: &Days<'_>, texts: &Texts) -> Result<bool, IngestError> {
+    pub(super) fn holds_rows_of(source: &str, days: &Days<'_>, texts: &Texts) -> Result<bool, IngestError> {
         let mut cache = TextCache::new(texts);
         for &day in &days.present {
             let is_of_source = |row: &Row<'_>, texts: &TextCache<'_>| row.text(Slot::Source, texts) == Some(source);
