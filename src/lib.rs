@@ -20,6 +20,7 @@ pub mod pricing;
 // Whose it is, by whose calendar, and against what budget.
 pub mod budgets;
 pub mod periods;
+pub mod policy;
 pub mod teams;
 
 // The stages.

@@ -11,7 +11,7 @@ const LONGEST: usize = 700;
 /// Modules by stage: a module may import its own stage and those before it.
 const STAGES: &[&[&str]] = &[
     &["record", "money", "time", "clock", "tally", "json", "secrets"],
-    &["config", "book", "pricing", "teams", "periods", "budgets"],
+    &["config", "book", "pricing", "teams", "periods", "budgets", "policy"],
     &["ingest", "charges"],
     &["runs", "bundled", "demo"],
     &["report"],
