@@ -42,7 +42,7 @@ use crate::{
 };
 
 pub use compare::Change;
-pub(crate) use file::DayFile;
+pub(crate) use file::{DayFile, properties as table_properties};
 pub use find::{FoundRequest, find};
 pub use state::{Behind, Cause, behind, last_pricing, note_pricing};
 pub use totals::Totals;

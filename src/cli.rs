@@ -1,11 +1,13 @@
 //! The command line: arguments, one call of the library, an exit code.
 
+mod audit;
 mod demo;
 mod doctor;
 mod explain;
 mod export;
 mod ingest;
 mod init;
+mod keys;
 mod listing;
 mod price;
 mod pricing;
@@ -93,6 +95,10 @@ enum Command {
     Status(status::Arguments),
     /// Show the biggest spenders of a period
     Top(top::Arguments),
+    /// Show what broke a policy or a budget, and errors by key
+    Audit(audit::Arguments),
+    /// Show every key: whose it is, how it is used, and what to do about it
+    Keys(keys::Arguments),
     /// Check, look up and compare prices
     #[command(subcommand)]
     Pricing(pricing::Command),
@@ -207,6 +213,8 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::WhatIf(arguments)) => what_if::run(session, &arguments),
         Some(Command::Status(arguments)) => status::run(session, &arguments),
         Some(Command::Top(arguments)) => top::run(session, &arguments),
+        Some(Command::Audit(arguments)) => audit::run(session, &arguments),
+        Some(Command::Keys(arguments)) => keys::run(session, &arguments),
         Some(Command::Pricing(command)) => pricing::run(session, &command),
         Some(Command::Export(command)) => export::run(session, &command),
         Some(Command::Doctor(arguments)) => doctor::run(session, &arguments),

@@ -24,6 +24,7 @@ pub mod policy;
 pub mod teams;
 
 // The stages.
+pub mod audit;
 pub mod charges;
 pub mod ingest;
 pub mod runs;

@@ -6,12 +6,14 @@
 //! A quantity that nobody reported is `None`, never `0`.
 
 mod derived;
+mod violations;
 
 use std::borrow::Cow;
 
 use crate::time::Instant;
 
 pub use derived::{AMOUNTS, CHARGES, PRICED, PROVENANCE, ROLLUP, ROLLUP_KEYS};
+pub use violations::VIOLATIONS;
 
 /// Text that borrows from the log line where it can.
 pub type Text<'a> = Cow<'a, str>;

@@ -6,6 +6,7 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit,
     book::{Book, BookError},
     charges::{self, Cause, Change},
     ingest::{self, Note},
@@ -45,6 +46,11 @@ enum Stage<'r> {
         changes: &'r [Change],
         days_failed: BTreeMap<String, String>,
     },
+    Audit {
+        days_audited: Vec<String>,
+        policy_changes: usize,
+        days_failed: BTreeMap<String, String>,
+    },
 }
 
 impl<'r> RunRecord<'r> {
@@ -76,6 +82,16 @@ impl<'r> RunRecord<'r> {
             days_failed: done.failed.iter().map(|(day, error)| (day.to_string(), error.to_string())).collect(),
         };
         Self::new("price", started, finished, stage)
+    }
+
+    /// The record of an audit.
+    pub fn of_audit(started: Instant, finished: Instant, done: &'r audit::Outcome) -> Self {
+        let stage = Stage::Audit {
+            days_audited: done.audited.iter().map(ToString::to_string).collect(),
+            policy_changes: done.policy_changes,
+            days_failed: done.failed.iter().map(|(day, error)| (day.to_string(), error.to_string())).collect(),
+        };
+        Self::new("audit", started, finished, stage)
     }
 
     fn new(command: &'static str, started: Instant, finished: Instant, stage: Stage<'r>) -> Self {

@@ -29,6 +29,8 @@ pub enum DayTable {
     Charges,
     /// Totals of every quarter of an hour.
     Rollup,
+    /// What broke a policy.
+    Violations,
 }
 
 impl DayTable {
@@ -38,6 +40,7 @@ impl DayTable {
             Self::Checks => "checks",
             Self::Charges => "charges",
             Self::Rollup => "rollup",
+            Self::Violations => "violations",
         }
     }
 

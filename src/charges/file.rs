@@ -177,7 +177,7 @@ impl ChunkReader for EncodedGroup {
 }
 
 /// How a derived table is written.
-pub(super) fn properties(columns: &[record::Column]) -> WriterProperties {
+pub(crate) fn properties(columns: &[record::Column]) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by("spendbook".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

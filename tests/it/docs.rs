@@ -11,7 +11,10 @@ use spendbook::{
         framing::Framer,
         parse::{Outcomes, Parser},
     },
-    record::{CHARGES, Column, ColumnType, CostColumn, METERS, PRICED, PROVENANCE, ROLLUP, USAGE, Unit, UsageRecord},
+    record::{
+        CHARGES, Column, ColumnType, CostColumn, METERS, PRICED, PROVENANCE, ROLLUP, USAGE, Unit, UsageRecord,
+        VIOLATIONS,
+    },
 };
 
 fn doc(name: &str) -> String {
@@ -90,6 +93,11 @@ All columns of `usage` but {provenance}, and these:
 One row per quarter of an hour and combination of the columns up to `basis`; {rollup_count} columns.
 
 {rollup}
+## `violations`: what broke a policy
+
+`model_not_allowed` and `max_tokens_exceeded` have a row per request, `unknown_key` and `unknown_team` one per key and day, `budget_exhausted` one per key, budget and day, and the limits per minute one per stretch of time above the limit. [AUDIT.md](AUDIT.md) says exactly what is counted.
+
+{violations}
 ## Meters: every quantity that has a price
 
 A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` names.
@@ -99,6 +107,7 @@ A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` 
         priced = columns(PRICED),
         rollup = columns(ROLLUP.iter()),
         rollup_count = ROLLUP.len(),
+        violations = columns(VIOLATIONS),
     )
 }
 

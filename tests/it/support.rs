@@ -158,6 +158,14 @@ impl TestRun {
         Ran::of(&self.command(arguments).output().expect("the program starts"))
     }
 
+    /// The program, at another time than [`NOW`].
+    pub(crate) fn run_at(&self, now: &str, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spendbook"));
+        command.args(["--now", now]).args(arguments);
+        self.surround(&mut command);
+        Ran::of(&command.output().expect("the program starts"))
+    }
+
     /// An ingest that succeeds; what it said.
     pub(crate) fn ingest(&self) -> String {
         let ran = self.run(&["ingest"]);

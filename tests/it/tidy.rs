@@ -13,6 +13,7 @@ const STAGES: &[&[&str]] = &[
     &["record", "money", "time", "clock", "tally", "json", "secrets"],
     &["config", "book", "pricing", "teams", "periods", "budgets", "policy"],
     &["ingest", "charges"],
+    &["audit"],
     &["runs", "bundled", "demo"],
     &["report"],
     &["doctor"],

@@ -1,0 +1,154 @@
+//! What was spent before a day of the budgets that apply on it.
+
+use std::collections::BTreeMap;
+
+use super::{
+    AuditError,
+    exhausted::Allowance,
+    read::{Columns, DayFile, amount},
+};
+use crate::{
+    book::{Book, layout::DayTable},
+    budgets::{Ledger, Scope, Silence, SpendRow, Timeline, TooLarge},
+    config::Pool,
+    money::Usd,
+    periods::PeriodSpan,
+    teams::OverTime,
+    time::{Day, Instant},
+};
+
+const ROLLUP: [&str; 9] = [
+    "bucket_start",
+    "team",
+    "key",
+    "model_billed",
+    "requests",
+    "unpriced_requests",
+    "estimated_requests",
+    "cost",
+    "estimated_cost",
+];
+
+/// The steps in which budgets can begin: every zone's days do.
+const STEP_MICROS: i64 = 900_000_000;
+
+/// Spend by quarter of an hour and team.
+#[derive(Debug, Default)]
+pub(super) struct Spends {
+    /// Beginning of the quarter of an hour and team; key and model where that
+    /// matters.
+    sums: BTreeMap<(Instant, Option<String>, Option<String>, String), Sum>,
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    requests: i64,
+    unpriced: i64,
+    estimated: i64,
+    cost: Usd,
+    estimated_cost: Usd,
+}
+
+impl Spends {
+    /// Reads the totals of these days, as finely as the budgets need.
+    pub(super) fn read(book: &Book, days: &[Day], budgets: &[(Scope, Timeline)]) -> Result<Self, AuditError> {
+        let by_key = budgets.iter().any(|(scope, _)| matches!(scope, Scope::Key(_)));
+        let by_model = budgets.iter().any(|(scope, _)| matches!(scope, Scope::Model(_)));
+        let mut spends = Self::default();
+        for &day in days {
+            let Some(rollup) = DayFile::open(book, DayTable::Rollup, day)? else {
+                return Err(AuditError::NoTotals { day });
+            };
+            rollup.batches(&ROLLUP, None, |columns| spends.add(columns, day, by_key, by_model))?;
+        }
+        Ok(spends)
+    }
+
+    fn add(&mut self, columns: &Columns<'_>, day: Day, by_key: bool, by_model: bool) -> Result<(), AuditError> {
+        let buckets = columns.instants("bucket_start")?;
+        let (team, key, model) = (columns.words("team")?, columns.words("key")?, columns.words("model_billed")?);
+        let [requests, unpriced, estimated] = [ROLLUP[4], ROLLUP[5], ROLLUP[6]].map(|name| columns.numbers(name));
+        let (requests, unpriced, estimated) = (requests?, unpriced?, estimated?);
+        let (cost, estimated_cost) = (columns.amounts("cost")?, columns.amounts("estimated_cost")?);
+        for row in 0..columns.rows() {
+            let own = |text: Option<&str>| text.map(str::to_owned);
+            let sum = (
+                Instant::from_micros(buckets.value(row)),
+                own(team.get(row)),
+                own(key.get(row).filter(|_| by_key)),
+                own(model.get(row).filter(|_| by_model)).unwrap_or_default(),
+            );
+            let sum = self.sums.entry(sum).or_default();
+            sum.requests += requests.value(row);
+            sum.unpriced += unpriced.value(row);
+            sum.estimated += estimated.value(row);
+            for (sum, column) in [(&mut sum.cost, cost), (&mut sum.estimated_cost, estimated_cost)] {
+                let more = amount(column, row).unwrap_or(Usd::ZERO);
+                *sum = sum.checked_add(more).ok_or(AuditError::TooMuch { day })?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn ledger<'s>(
+        &'s self,
+        pools: &'s OverTime<BTreeMap<String, Pool>>,
+        seen_until: Instant,
+        silent: &'s [Silence],
+    ) -> Ledger<'s> {
+        let rows = self.sums.iter().map(|((bucket, team, key, model), sum)| SpendRow {
+            bucket: *bucket,
+            team: team.as_deref(),
+            key: key.as_deref(),
+            model,
+            requests: sum.requests,
+            unpriced_requests: sum.unpriced,
+            estimated_requests: sum.estimated,
+            cost: sum.cost,
+            estimated_cost: sum.estimated_cost,
+            is_unlogged: false,
+        });
+        Ledger::new(rows.collect(), pools, seen_until, silent)
+    }
+}
+
+/// The budgets that apply at some instant of a day, and are reached at its end.
+pub(super) fn allowances(
+    ledger: &Ledger<'_>,
+    budgets: &[(Scope, Timeline)],
+    day: Day,
+) -> Result<Vec<Allowance>, AuditError> {
+    let mut found = Vec::new();
+    for (scope, timeline) in budgets {
+        let mut at = day.start();
+        while at < day.end() {
+            let Some((calendar, span)) = timeline.span_at(at) else {
+                at = at.plus_micros(STEP_MICROS);
+                continue;
+            };
+            at = span.until;
+            let Some(amount) = timeline.amount_in(calendar, &span) else { continue };
+            let rolls_over = timeline.at(span.until.plus_micros(-1)).is_some_and(|budget| budget.rollover);
+            let statement = if rolls_over { ledger.statement(scope, timeline, at.plus_micros(-1))? } else { None };
+            let limit = statement.map_or(amount.amount, |statement| statement.budget());
+            let spent_until = |until: Instant| {
+                let part = PeriodSpan { until: span.until.min(until), ..span.clone() };
+                let is_begun = amount.from < part.until;
+                if is_begun { Ok(ledger.lines(scope, &part, amount.from)?.own) } else { Ok::<_, TooLarge>(Usd::ZERO) }
+            };
+            // One that is not reached by the end of the day decides nothing,
+            // whatever was spent before.
+            if spent_until(day.end())? >= limit {
+                found.push(Allowance {
+                    scope: scope.clone(),
+                    carried: spent_until(day.start())?,
+                    period: span.name,
+                    from: amount.from,
+                    until: span.until,
+                    limit,
+                });
+            }
+        }
+    }
+    Ok(found)
+}

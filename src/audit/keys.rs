@@ -1,0 +1,517 @@
+//! The keys: whose each is, how it is used, and what to do about it.
+//!
+//! Pure: what the config says and how keys were used come in. A key that is
+//! registered with a fingerprint is one key under both names.
+//!
+//! Left out on purpose: whether a staging key carries production traffic,
+//! which no log says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use super::uses::{Cost, HOUR, Use, Uses};
+use crate::{
+    config::{Config, Key},
+    teams::{Claim, Registry, SHARED, TeamBasis},
+    time::Instant,
+};
+
+/// What is asked of keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    pub now: Instant,
+    /// A source must have been heard within so many microseconds for its
+    /// silence about a key to mean anything.
+    pub heard_within: i64,
+    /// A key older than so many days is to be rotated.
+    pub max_age_days: i64,
+}
+
+/// No traffic for so long is the end of it.
+pub const QUIET: i64 = 24 * HOUR;
+
+/// A key, registered or seen.
+#[derive(Debug, Clone)]
+pub struct KeyLine {
+    /// `None` for the requests without one.
+    pub key: Option<String>,
+    pub team: Option<String>,
+    pub environment: Option<String>,
+    pub purpose: Option<String>,
+    pub project: Option<String>,
+    /// Since its `valid_from`, or else its first use.
+    pub age_days: Option<i64>,
+    pub first_use: Option<Instant>,
+    pub last_use: Option<Instant>,
+    pub requests_24h: i64,
+    pub requests_30d: i64,
+    pub cost_24h: Cost,
+    pub cost_30d: Cost,
+    /// The most pressing first; none where all is well.
+    pub findings: Vec<Finding>,
+}
+
+/// What there is to say about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Another key took over, and this one is still used.
+    OldInUse {
+        last: Instant,
+        by: Option<String>,
+    },
+    OldQuiet {
+        hours: i64,
+    },
+    SafeToDelete,
+    /// Quiet for long enough, as far as is known.
+    OldUnknown {
+        hours: i64,
+        silent: Vec<Silent>,
+    },
+    /// Another key took over, and no log ever had this one.
+    OldNeverSeen,
+    UnknownPredecessor {
+        key: String,
+    },
+    Unknown {
+        suggestion: Option<String>,
+    },
+    Nameless,
+    UsedAfterEnd {
+        until: Instant,
+        last: Instant,
+    },
+    UsedBeforeStart {
+        from: Instant,
+        first: Instant,
+    },
+    OtherTeams {
+        teams: Vec<String>,
+    },
+    TooOld {
+        days: i64,
+    },
+    NeverUsed,
+    ByConvention,
+}
+
+impl Finding {
+    /// The name in data.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::OldInUse { .. } => "old_key_in_use",
+            Self::OldQuiet { .. } => "old_key_quiet",
+            Self::SafeToDelete => "safe_to_delete",
+            Self::OldUnknown { .. } => "old_key_unknown",
+            Self::OldNeverSeen => "old_key_never_seen",
+            Self::UnknownPredecessor { .. } => "unknown_predecessor",
+            Self::Unknown { .. } => "unknown_key",
+            Self::Nameless => "no_key",
+            Self::UsedAfterEnd { .. } => "used_after_validity",
+            Self::UsedBeforeStart { .. } => "used_before_validity",
+            Self::OtherTeams { .. } => "used_by_another_team",
+            Self::TooOld { .. } => "too_old",
+            Self::NeverUsed => "never_used",
+            Self::ByConvention => "by_convention",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OldInUse { last, by } => {
+                write!(f, "old key still in use (last seen {last}")?;
+                match by {
+                    Some(by) => write!(f, ", by {by})"),
+                    None => f.write_str(")"),
+                }
+            }
+            Self::OldQuiet { hours } => write!(f, "old key quiet for {hours} h"),
+            Self::SafeToDelete => f.write_str("no traffic for 24 h: safe to delete"),
+            Self::OldUnknown { hours, silent } => {
+                write!(f, "old key quiet for {hours} h, as far as is known: {}", list(silent))
+            }
+            Self::OldNeverSeen => f.write_str("old key, in no log"),
+            Self::UnknownPredecessor { key } => {
+                write!(f, "replaces `{key}`, which is neither registered nor in any log")
+            }
+            Self::Unknown { suggestion: Some(suggestion) } => write!(f, "not registered; {suggestion}"),
+            Self::Unknown { suggestion: None } => f.write_str("not registered, and nobody's by its name"),
+            Self::Nameless => f.write_str("requests without a key"),
+            Self::UsedAfterEnd { until, last } => write!(f, "used until {last}, and valid until {until}"),
+            Self::UsedBeforeStart { from, first } => write!(f, "used since {first}, and valid from {from}"),
+            Self::OtherTeams { teams } => write!(f, "logs name another team with it: {}", teams.join(", ")),
+            Self::TooOld { days } => write!(f, "{days} days old: rotate it"),
+            Self::NeverUsed => f.write_str("never used"),
+            Self::ByConvention => f.write_str("not registered, its team is that of its name"),
+        }
+    }
+}
+
+/// A source from which too little has been heard to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silent {
+    pub source: String,
+    pub since: Instant,
+}
+
+fn list(silent: &[Silent]) -> String {
+    let shown = silent.iter().map(|it| format!("nothing from `{}` since {}", it.source, it.since));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a key can be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deletable {
+    Yes { last: Instant },
+    InUse { last: Instant, by: Option<String> },
+    Unknown { last: Instant, silent: Vec<Silent> },
+    NeverSeen,
+}
+
+impl fmt::Display for Deletable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yes { last } => write!(f, "safe to delete: no traffic for 24 h, last seen {last}"),
+            Self::InUse { last, by } => {
+                write!(f, "in use: last seen {last}")?;
+                match by {
+                    Some(by) => write!(f, ", by {by}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Unknown { last, silent } => write!(f, "unknown: last seen {last}, but {}", list(silent)),
+            Self::NeverSeen => f.write_str("unknown: no log ever had it, is the name right?"),
+        }
+    }
+}
+
+/// The keys of a config and their use, under one name each.
+#[derive(Debug)]
+pub struct Keys<'c> {
+    config: &'c Config,
+    registry: Registry<'c>,
+    uses: Uses,
+    ask: Ask,
+}
+
+impl<'c> Keys<'c> {
+    pub fn new(config: &'c Config, uses: Uses, ask: Ask) -> Self {
+        let Uses { keys, nameless, heard } = uses;
+        let mut named: BTreeMap<String, Use> = BTreeMap::new();
+        for (key, of_key) in keys {
+            let name = name_of(config, &key, of_key.last).to_owned();
+            match named.get_mut(&name) {
+                Some(known) => known.join(of_key),
+                None => _ = named.insert(name, of_key),
+            }
+        }
+        Self { config, registry: Registry::new(config), uses: Uses { keys: named, nameless, heard }, ask }
+    }
+
+    /// Whether a key, by name or fingerprint, can be deleted: all sources in
+    /// which it was ever seen still speak, and none speaks of it.
+    pub fn deletable(&self, key: &str) -> Deletable {
+        let Ask { now, heard_within, .. } = self.ask;
+        let Some(of_key) = self.uses.keys.get(name_of(self.config, key, now)) else { return Deletable::NeverSeen };
+        let last = of_key.last;
+        if last > now.plus_micros(-QUIET) {
+            return Deletable::InUse { last, by: of_key.last_by.clone() };
+        }
+        let silent = of_key.sources.iter().filter_map(|source| {
+            let since = *self.uses.heard.get(source)?;
+            (since <= now.plus_micros(-heard_within)).then(|| Silent { source: source.clone(), since })
+        });
+        let silent: Vec<Silent> = silent.collect();
+        if silent.is_empty() { Deletable::Yes { last } } else { Deletable::Unknown { last, silent } }
+    }
+
+    /// Every key that is registered or was ever seen, by name; last, what has none.
+    pub fn lines(&self) -> Vec<KeyLine> {
+        let registered = self.config.keys.iter().map(|key| key.name.as_str());
+        let names: BTreeSet<&str> = registered.chain(self.uses.keys.keys().map(String::as_str)).collect();
+        let mut lines: Vec<KeyLine> = names.into_iter().map(|name| self.line(name)).collect();
+        if let Some(nameless) = &self.uses.nameless {
+            lines.push(KeyLine { findings: vec![Finding::Nameless], ..line_of(None, Some(nameless)) });
+        }
+        lines
+    }
+
+    fn line(&self, name: &str) -> KeyLine {
+        let now = self.ask.now;
+        let of_key = self.uses.keys.get(name);
+        let entries: Vec<&Key> = self.config.keys.iter().filter(|key| key.name == name).collect();
+        // The entry in force, or else the one that was last.
+        let current = self.registry.entry(name, now).or(entries.last().copied());
+        let at = current.and_then(|entry| entry.valid_until).map_or(now, |until| now.min(until.plus_micros(-1)));
+        let at = current.and_then(|entry| entry.valid_from).map_or(at, |from| at.max(from));
+        let owner = self.registry.attribute(Claim { key: Some(name), team_reported: None }, at);
+        let begins = match entries.iter().map(|entry| entry.valid_from).min() {
+            Some(Some(from)) => Some(from),
+            _ => of_key.map(|of_key| of_key.first),
+        };
+        let days = |since: Instant| (now.micros() - since.micros()).div_euclid(24 * HOUR);
+        let mut line = KeyLine {
+            team: owner.team,
+            environment: owner.environment,
+            purpose: owner.purpose,
+            project: owner.project,
+            age_days: begins.map(days).filter(|&days| days >= 0),
+            ..line_of(Some(name), of_key)
+        };
+        line.findings = self.findings(name, &entries, &line, owner.basis);
+        line
+    }
+
+    fn findings(&self, name: &str, entries: &[&Key], line: &KeyLine, basis: TeamBasis) -> Vec<Finding> {
+        let of_key = self.uses.keys.get(name);
+        let mut findings = Vec::new();
+        let is_old = self.config.keys.iter().any(|key| key.replaces.as_deref() == Some(name));
+        if is_old {
+            findings.push(self.rotation(name));
+        }
+        let is_known =
+            |key: &str| self.config.keys.iter().any(|entry| entry.name == key) || self.uses.keys.contains_key(key);
+        for replaced in entries.iter().filter_map(|entry| entry.replaces.as_deref()) {
+            if !is_known(name_of(self.config, replaced, self.ask.now)) {
+                findings.push(Finding::UnknownPredecessor { key: replaced.to_owned() });
+            }
+        }
+        match basis {
+            TeamBasis::Registry => {}
+            TeamBasis::Convention => findings.push(Finding::ByConvention),
+            // An old key is known by the one that took over.
+            TeamBasis::Reported | TeamBasis::None if is_old => {}
+            TeamBasis::Reported | TeamBasis::None => {
+                let claim = Claim { key: Some(name), team_reported: None };
+                let suggestion = self.registry.suggestion(claim, None, self.ask.now);
+                findings.push(Finding::Unknown { suggestion: suggestion.map(|it| it.to_string()) });
+            }
+        }
+        if let Some(of_key) = of_key {
+            findings.extend(outside_of_validity(entries, of_key));
+            findings.extend(self.other_teams(line.team.as_deref(), of_key));
+        } else if !is_old {
+            findings.push(Finding::NeverUsed);
+        }
+        let is_ended = entries.iter().all(|entry| entry.valid_until.is_some_and(|until| until <= self.ask.now));
+        if let Some(days) = line.age_days.filter(|&days| days > self.ask.max_age_days)
+            && !is_old
+            && (entries.is_empty() || !is_ended)
+        {
+            findings.push(Finding::TooOld { days });
+        }
+        findings.sort_by_key(|finding| matches!(finding, Finding::ByConvention));
+        findings
+    }
+
+    /// What is to be said of a key that another one took over from.
+    fn rotation(&self, name: &str) -> Finding {
+        let Ask { now, heard_within, .. } = self.ask;
+        let hours = |last: Instant| (now.micros() - last.micros()) / HOUR;
+        match self.deletable(name) {
+            Deletable::NeverSeen => Finding::OldNeverSeen,
+            Deletable::Yes { .. } => Finding::SafeToDelete,
+            Deletable::InUse { last, by } if last > now.plus_micros(-heard_within) => Finding::OldInUse { last, by },
+            Deletable::InUse { last, .. } => Finding::OldQuiet { hours: hours(last) },
+            Deletable::Unknown { last, silent } => Finding::OldUnknown { hours: hours(last), silent },
+        }
+    }
+
+    /// Teams that logs name with a key of another one; those that share one
+    /// may all be named.
+    fn other_teams(&self, team: Option<&str>, of_key: &Use) -> Option<Finding> {
+        let own = team.filter(|team| !team.starts_with(SHARED))?;
+        let known = of_key.teams.iter().filter_map(|named| self.registry.team_named(named));
+        let teams: BTreeSet<&str> = known.filter(|&other| other != own).collect();
+        let teams: Vec<String> = teams.into_iter().map(str::to_owned).collect();
+        (!teams.is_empty()).then_some(Finding::OtherTeams { teams })
+    }
+}
+
+/// The name that a key has in the config, where it is known by a fingerprint.
+fn name_of<'k>(config: &'k Config, key: &'k str, at: Instant) -> &'k str {
+    let is = |entry: &&Key| entry.fingerprint.as_deref() == Some(key);
+    let holds = |entry: &&Key| {
+        entry.valid_from.is_none_or(|from| from <= at) && entry.valid_until.is_none_or(|until| at < until)
+    };
+    let entry = config.keys.iter().filter(is).find(holds).or_else(|| config.keys.iter().rfind(is));
+    entry.map_or(key, |entry| &entry.name)
+}
+
+fn line_of(key: Option<&str>, of_key: Option<&Use>) -> KeyLine {
+    KeyLine {
+        key: key.map(str::to_owned),
+        team: None,
+        environment: None,
+        purpose: None,
+        project: None,
+        age_days: None,
+        first_use: of_key.map(|it| it.first),
+        last_use: of_key.map(|it| it.last),
+        requests_24h: of_key.map_or(0, |it| it.requests_24h),
+        requests_30d: of_key.map_or(0, |it| it.requests_30d),
+        cost_24h: of_key.map(|it| it.cost_24h).unwrap_or_default(),
+        cost_30d: of_key.map(|it| it.cost_30d).unwrap_or_default(),
+        findings: Vec::new(),
+    }
+}
+
+/// Use before the first or after the last time for which a key is registered.
+fn outside_of_validity(entries: &[&Key], of_key: &Use) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let ends: Option<Vec<Instant>> = entries.iter().map(|entry| entry.valid_until).collect();
+    if let Some(until) = ends.and_then(|ends| ends.into_iter().max())
+        && until <= of_key.last
+    {
+        findings.push(Finding::UsedAfterEnd { until, last: of_key.last });
+    }
+    let starts: Option<Vec<Instant>> = entries.iter().map(|entry| entry.valid_from).collect();
+    if let Some(from) = starts.and_then(|starts| starts.into_iter().min())
+        && of_key.first < from
+    {
+        findings.push(Finding::UsedBeforeStart { from, first: of_key.first });
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{super::testing::at, *};
+
+    const CONFIG: &str = r#"
+        [teams.chat]
+        [teams.lab]
+        [[key]]
+        name = "chat-new"
+        team = "chat"
+        environment = "prod"
+        replaces = "chat-old"
+        [[key]]
+        name = "dated"
+        team = "lab"
+        valid_from = "2026-05-01"
+        valid_until = "2026-06-01"
+        [[key]]
+        name = "hidden"
+        team = "lab"
+        fingerprint = "fp_0123456789ab"
+        replaces = "typo"
+    "#;
+
+    const HOURS: i64 = 3_600;
+
+    /// Uses of keys: name, source, first and last use in hours before now.
+    fn uses(of: &[(&str, &str, i64, i64)], heard: &[(&str, i64)]) -> Uses {
+        let mut uses = Uses::default();
+        for &(key, source, first, last) in of {
+            let mut one = Use::at(at(-first * HOURS), at(-last * HOURS));
+            one.sources.insert(source.to_owned());
+            one.last_by = Some("ann".to_owned());
+            match uses.keys.get_mut(key) {
+                Some(known) => known.join(one),
+                None => _ = uses.keys.insert(key.to_owned(), one),
+            }
+        }
+        uses.heard = heard.iter().map(|&(source, hours)| (source.to_owned(), at(-hours * HOURS))).collect();
+        uses
+    }
+
+    fn config() -> Config {
+        Config::parse(CONFIG, Path::new("spendbook.toml")).unwrap()
+    }
+
+    fn keys(config: &Config, uses: Uses) -> Keys<'_> {
+        Keys::new(config, uses, Ask { now: at(0), heard_within: 2 * HOUR, max_age_days: 90 })
+    }
+
+    fn check(of: &[(&str, &str, i64, i64)], heard: &[(&str, i64)], key: &str, expect: &str) {
+        let found = keys(&config(), uses(of, heard)).deletable(key).to_string();
+        assert_eq!(found, expect, "{of:?} {heard:?}");
+    }
+
+    #[test]
+    fn a_key_is_deleted_when_all_who_knew_it_speak_and_none_speaks_of_it() {
+        let heard = &[("a", 1), ("b", 1)];
+        let day = "2026-05-31T00:00:00Z";
+        check(&[("old", "a", 90, 24)], heard, "old", &format!("safe to delete: no traffic for 24 h, last seen {day}"));
+        check(&[("old", "a", 90, 23)], heard, "old", "in use: last seen 2026-05-31T01:00:00Z, by ann");
+        check(
+            &[("old", "a", 90, 30), ("old", "b", 50, 0)],
+            heard,
+            "old",
+            "in use: last seen 2026-06-01T00:00:00Z, by ann",
+        );
+        let unknown = format!("unknown: last seen {day}, but nothing from `b` since 2026-05-31T22:00:00Z");
+        check(&[("old", "a", 90, 24), ("old", "b", 90, 90)], &[("a", 1), ("b", 2)], "old", &unknown);
+        // A source that never knew the key may be silent.
+        let safe = format!("safe to delete: no traffic for 24 h, last seen {day}");
+        check(&[("old", "a", 90, 24)], &[("a", 1), ("b", 99)], "old", &safe);
+        check(&[], heard, "old", "unknown: no log ever had it, is the name right?");
+        // By either of its names.
+        for key in ["hidden", "fp_0123456789ab"] {
+            check(&[("fp_0123456789ab", "a", 9, 1)], heard, key, "in use: last seen 2026-05-31T23:00:00Z, by ann");
+        }
+    }
+
+    fn findings(of: &[(&str, &str, i64, i64)], heard: &[(&str, i64)], key: &str) -> Vec<String> {
+        let old = [("chat-old", "a", 900, 30)];
+        let of = if of.iter().any(|(name, ..)| *name == "chat-old") { of.to_vec() } else { [of, &old].concat() };
+        let lines = keys(&config(), uses(&of, heard)).lines();
+        let line = lines.into_iter().find(|line| line.key.as_deref() == Some(key)).expect("a line of the key");
+        line.findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_rotation_is_followed_to_its_end() {
+        let heard = &[("a", 1)];
+        let old = |last| findings(&[("chat-old", "a", 900, last)], heard, "chat-old");
+        assert_eq!(old(1), ["old key still in use (last seen 2026-05-31T23:00:00Z, by ann)"]);
+        assert_eq!(old(2), ["old key quiet for 2 h"]);
+        assert_eq!(old(23), ["old key quiet for 23 h"]);
+        assert_eq!(old(24), ["no traffic for 24 h: safe to delete"]);
+        let silent = findings(&[("chat-old", "a", 900, 30)], &[("a", 3)], "chat-old");
+        assert_eq!(silent, ["old key quiet for 30 h, as far as is known: nothing from `a` since 2026-05-31T21:00:00Z"]);
+    }
+
+    #[test]
+    fn each_key_says_what_is_wrong_with_it() {
+        let heard = &[("a", 1)];
+        assert_eq!(findings(&[], heard, "dated"), ["never used"]);
+        assert_eq!(
+            findings(&[], heard, "hidden"),
+            ["replaces `typo`, which is neither registered nor in any log", "never used"]
+        );
+        assert_eq!(findings(&[("typo", "a", 9, 8)], heard, "hidden"), ["never used"]);
+        assert_eq!(findings(&[("dated", "a", 30 * 24, 1)], heard, "dated"), [""; 0]);
+        assert_eq!(
+            findings(&[("dated", "a", 32 * 24, 0)], heard, "dated"),
+            [
+                "used until 2026-06-01T00:00:00Z, and valid until 2026-06-01T00:00:00Z",
+                "used since 2026-04-30T00:00:00Z, and valid from 2026-05-01T00:00:00Z",
+            ]
+        );
+        assert_eq!(findings(&[("chat-new", "a", 90 * 24, 1)], heard, "chat-new"), [""; 0]);
+        assert_eq!(findings(&[("chat-new", "a", 91 * 24, 1)], heard, "chat-new"), ["91 days old: rotate it"]);
+        assert_eq!(
+            findings(&[("lab-dev", "a", 1, 1)], heard, "lab-dev"),
+            ["not registered, its team is that of its name"]
+        );
+        assert_eq!(findings(&[("xyz", "a", 1, 1)], heard, "xyz"), ["not registered, and nobody's by its name"]);
+    }
+
+    #[test]
+    fn a_team_that_is_not_the_keys_is_told() {
+        let mut uses = uses(&[("chat-new", "a", 1, 1), ("chat-old", "a", 9, 9)], &[]);
+        uses.keys.get_mut("chat-new").unwrap().teams.extend(["chat", "lab", "nobody"].map(str::to_owned));
+        let lines = keys(&config(), uses).lines();
+        let line = lines.iter().find(|line| line.key.as_deref() == Some("chat-new")).unwrap();
+        assert_eq!(line.findings, [Finding::OtherTeams { teams: vec!["lab".to_owned()] }]);
+        assert_eq!((line.team.as_deref(), line.environment.as_deref()), (Some("chat"), Some("prod")));
+    }
+}

@@ -1,0 +1,135 @@
+//! `spendbook keys`: whose each key is, how it is used, and whether an old one
+//! can be deleted.
+
+use clap::Args;
+
+use super::{
+    Failure, Outcome, Session,
+    listing::{self, Column, Listing, Page, To},
+};
+use crate::{
+    audit::{
+        keys::{Ask, Deletable, Finding, Keys},
+        uses,
+    },
+    book::{Book, BookError},
+};
+
+/// Shows every key that is registered or was ever seen in a log.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --safe-to-delete it exits with 0 only where every source that ever had the key still gives
+records and none of them is the key's; with 4 where the key is in use, or that is not known.
+
+Examples:
+  spendbook keys                                  all keys, and what to do about them
+  spendbook keys --format csv                     the same as data, with all digits
+  spendbook keys --safe-to-delete chatbot-2026-04 && delete-it chatbot-2026-04")]
+pub(super) struct Arguments {
+    /// Say whether this key, by name or fingerprint, can be deleted
+    #[arg(long, value_name = "KEY")]
+    safe_to_delete: Option<String>,
+    /// How lately a source must have given records for its silence to count
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = duration)]
+    heard_within: i64,
+    /// A key older than so many days is to be rotated
+    #[arg(long, value_name = "DAYS", default_value_t = 90)]
+    max_age: u16,
+    #[command(flatten)]
+    to: To,
+}
+
+/// Minutes, hours or days, in microseconds.
+fn duration(text: &str) -> Result<i64, String> {
+    let expected = || "expected a time, such as `30m`, `2h` or `1d`".to_owned();
+    let (digits, seconds) = match text.char_indices().last() {
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3_600),
+        Some((at, 'd')) => (&text[..at], 86_400),
+        _ => return Err(expected()),
+    };
+    let count: u32 = digits.parse().map_err(|_| expected())?;
+    Ok(i64::from(count) * seconds * 1_000_000)
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let config = session.config()?;
+    let now = session.clock.now();
+    let uses = match Book::open(&config.book_dir()) {
+        Ok(book) => uses::read(&book, now)?,
+        // Nothing was ever read: every key is as the config has it.
+        Err(BookError::Missing(_)) => uses::Uses::default(),
+        Err(error) => return Err(error.into()),
+    };
+    let ask = Ask { now, heard_within: arguments.heard_within, max_age_days: arguments.max_age.into() };
+    let keys = Keys::new(&config, uses, ask);
+    if let Some(key) = &arguments.safe_to_delete {
+        let answer = keys.deletable(key);
+        if !session.global.quiet {
+            listing::print(&format!("{}: {answer}\n", crate::secrets::redact_key(key)))?;
+        }
+        return Ok(if matches!(answer, Deletable::Yes { .. }) { Outcome::Done } else { Outcome::No });
+    }
+    arguments.to.write(&page(&keys))?;
+    Ok(Outcome::Done)
+}
+
+const COLUMNS: &[Column] = &[
+    Column::text("key"),
+    Column::text("team"),
+    Column::text("environment"),
+    Column::text("purpose").in_data(),
+    Column::text("project").in_data(),
+    Column::count("age_days"),
+    Column::instant("first_use").in_data(),
+    Column::instant("last_use"),
+    Column::count("requests_24h"),
+    Column::count("requests_30d"),
+    Column::usd("cost_24h"),
+    Column::usd("cost_30d"),
+    Column::text("findings").in_data(),
+    Column::text("verdict"),
+];
+
+fn page(keys: &Keys<'_>) -> Page {
+    let mut listing = Listing::new("keys", COLUMNS);
+    for line in keys.lines() {
+        let codes: Vec<&str> = line.findings.iter().map(Finding::code).collect();
+        let told: Vec<String> = line.findings.iter().map(ToString::to_string).collect();
+        let verdict = if told.is_empty() { "ok".to_owned() } else { told.join("; ") };
+        listing.push(vec![
+            line.key.into(),
+            line.team.into(),
+            line.environment.into(),
+            line.purpose.into(),
+            line.project.into(),
+            line.age_days.into(),
+            line.first_use.into(),
+            line.last_use.into(),
+            line.requests_24h.into(),
+            line.requests_30d.into(),
+            line.cost_24h.known().into(),
+            line.cost_30d.known().into(),
+            codes.join(" ").into(),
+            verdict.into(),
+        ]);
+    }
+    let mut page = Page::default();
+    page.list(listing);
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, expect) in [("30m", Some(1_800)), ("2h", Some(7_200)), ("1d", Some(86_400)), ("0h", Some(0))] {
+            assert_eq!(duration(text).ok(), expect.map(|seconds: i64| seconds * 1_000_000), "{text}");
+        }
+        for text in ["", "h", "2", "-1h", "2 h", "2w", "99999999999h", "2é"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

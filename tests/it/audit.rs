@@ -1,0 +1,303 @@
+//! The audit and the keys through the real binary: what is a violation, when a
+//! day is looked through again, and when a key can be deleted.
+
+use crate::support::{TestRun, assert_same_bytes, files_below};
+
+const CONFIG: &str = r#"
+[book]
+path = "book"
+pricing = "pricing"
+
+[[source]]
+name = "gateway"
+format = "native"
+path = "logs/*"
+provider = "groq"
+
+[[source]]
+name = "other"
+format = "native"
+path = "more/*"
+provider = "groq"
+
+[organization]
+monthly_budget_usd = "1000"
+
+[teams.chat]
+allowed_models = ["m"]
+max_tokens_per_request = 100
+rate_limit_rpm = 3
+monthly_budget_usd = "10"
+
+[[key]]
+name = "chat-prod"
+team = "chat"
+environment = "prod"
+replaces = "chat-old"
+
+[[key]]
+name = "chat-old"
+team = "chat"
+
+[[key]]
+name = "hidden"
+team = "chat"
+fingerprint = "fp_e05f2bbf4a1f"
+"#;
+
+const PRICES: &str =
+    "provider,model,tier,meter,price_usd,per,min_quantity,valid_from,valid_until,known_from,kind,source,note
+groq,m,*,input_tokens,1,1,,2026-01-01,,2026-01-01,list,made up,
+groq,x,*,input_tokens,1,1,,2026-01-01,,2026-01-01,list,made up,
+";
+
+/// A request that costs as many dollars as it has tokens of input.
+fn line(id: u32, ts: &str, key: &str, input: i64, more: &str) -> String {
+    format!(
+        "{{\"ts\":\"{ts}\",\"request_id\":\"chatcmpl-{id:032}\",\"key\":\"{key}\",\"model\":\"m\",\"http_status\":200,\
+         \"usage\":{{\"prompt_tokens\":{input}}}{more}}}\n"
+    )
+}
+
+fn workspace(log: &str) -> TestRun {
+    let run = TestRun::with(CONFIG);
+    run.write("pricing/groq.csv", PRICES);
+    run.write("logs/a.jsonl", log);
+    run
+}
+
+/// Ingests, prices and audits at a time.
+fn night(run: &TestRun, now: &str) {
+    for stage in ["ingest", "price", "audit"] {
+        let ran = run.run_at(now, &[stage]);
+        assert_eq!(ran.code, 0, "{stage}: {ran:?}");
+    }
+}
+
+/// The record of the last audit.
+fn audited(run: &TestRun) -> serde_json::Value {
+    let runs = files_below(&run.path("book/runs")).into_iter().filter_map(|(name, bytes)| {
+        let (at, number) = name.strip_suffix(".json")?.split_once("-audit-")?;
+        Some(((at.to_owned(), number.parse::<u32>().ok()?), bytes))
+    });
+    let (_, bytes) = runs.max_by(|(a, _), (b, _)| a.cmp(b)).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// The violations of the book: `ts kind key value/limit requests cost`.
+fn violations(run: &TestRun) -> Vec<String> {
+    let value = |row: &str, name: &str| {
+        let start = format!("{name}=");
+        let found = row.split(' ').find_map(|part| part.strip_prefix(&start));
+        found.map_or("-", |text| text.trim_end_matches('0').trim_end_matches('.')).to_owned()
+    };
+    let shown = |row: &String| {
+        let ts = row.split(' ').find_map(|part| part.strip_prefix("ts=")).unwrap_or_default().to_owned();
+        let [kind, key, found, limit, requests, cost] =
+            ["kind", "key", "value", "limit", "requests", "cost"].map(|name| value(row, name));
+        format!("{ts} {kind} {key} {found}/{limit} x{requests} {cost}")
+    };
+    run.rows("violations").iter().map(shown).collect()
+}
+
+const JUNE_10: &str = "2026-06-10T04:00:00Z";
+
+#[test]
+fn a_night_finds_what_broke_a_policy_and_a_second_one_changes_nothing() {
+    let log = [
+        line(1, "2026-06-01T10:00:00Z", "chat-prod", 1, ",\"max_tokens\":101"),
+        line(2, "2026-06-01T11:00:00Z", "chat-prod", 1, "").replace("\"m\"", "\"x\""),
+        line(3, "2026-06-01T12:00:00Z", "stray", 1, ""),
+        line(4, "2026-06-01T13:00:00Z", "stray", 2, ",\"team\":\"ghosts\""),
+        line(5, "2026-06-02T23:59:20Z", "chat-prod", 1, ""),
+        line(6, "2026-06-02T23:59:30Z", "chat-old", 1, ""),
+        line(7, "2026-06-02T23:59:40Z", "chat-prod", 1, ""),
+        // The fourth within 60 seconds, on another day.
+        line(8, "2026-06-03T00:00:10Z", "chat-prod", 4, ""),
+        line(9, "2026-06-03T00:00:20Z", "chat-prod", 1, ""),
+        // Ten dollars were spent with the one before.
+        line(10, "2026-06-03T09:00:00Z", "chat-old", 2, ""),
+        line(11, "2026-06-04T09:00:00Z", "chat-old", 1, ""),
+    ];
+    let run = workspace(&log.concat());
+    night(&run, JUNE_10);
+    assert_eq!(
+        violations(&run),
+        [
+            "2026-06-01T10:00:00Z max_tokens_exceeded chat-prod 101/100 x1 1",
+            "2026-06-01T11:00:00Z model_not_allowed chat-prod -/- x1 1",
+            "2026-06-01T12:00:00Z unknown_key stray -/- x2 3",
+            "2026-06-01T13:00:00Z unknown_team stray -/- x1 2",
+            "2026-06-03T00:00:10Z rate_limit_rpm_exceeded - 4/3 x2 5",
+            "2026-06-03T09:00:00Z budget_exhausted chat-old 10/10 x1 2",
+            "2026-06-04T09:00:00Z budget_exhausted chat-old 12/10 x1 1",
+        ]
+    );
+    let before = files_below(&run.path("book/violations"));
+    assert_eq!(before.len(), 4);
+    night(&run, JUNE_10);
+    assert_same_bytes(&files_below(&run.path("book/violations")), &before, "a second night");
+    assert_eq!(audited(&run)["days_audited"], serde_json::json!([]));
+    // Nor does it without what saves work.
+    run.remove("book/state/violations.json");
+    night(&run, JUNE_10);
+    assert_eq!(audited(&run)["days_audited"], serde_json::json!([]));
+    // From nothing, it is the same.
+    run.remove("book");
+    night(&run, JUNE_10);
+    assert_same_bytes(&files_below(&run.path("book/violations")), &before, "from nothing");
+}
+
+#[test]
+fn what_was_spent_and_asked_before_a_day_makes_it_again() {
+    let log = [
+        line(1, "2026-06-01T10:00:00Z", "chat-prod", 9, ""),
+        line(2, "2026-06-02T00:00:01Z", "chat-prod", 1, ""),
+        line(3, "2026-06-02T00:00:02Z", "chat-prod", 1, ""),
+        line(4, "2026-06-05T10:00:00Z", "other", 1, ""),
+    ];
+    let run = workspace(&log.concat());
+    night(&run, JUNE_10);
+    let told = [
+        "2026-06-02T00:00:02Z budget_exhausted chat-prod 10/10 x1 1",
+        "2026-06-05T10:00:00Z unknown_key other -/- x1 1",
+    ];
+    assert_eq!(violations(&run), told);
+    // Two late requests of the first day, one of them in its last minute.
+    run.write(
+        "more/late.jsonl",
+        [line(5, "2026-06-01T23:59:30Z", "chat-old", 1, ""), line(6, "2026-06-01T23:59:31Z", "chat-old", 0, "")]
+            .concat(),
+    );
+    night(&run, JUNE_10);
+    assert_eq!(
+        violations(&run),
+        [
+            "2026-06-01T23:59:31Z budget_exhausted chat-old 10/10 x1 0",
+            "2026-06-02T00:00:01Z budget_exhausted chat-prod 10/10 x2 2",
+            "2026-06-02T00:00:02Z rate_limit_rpm_exceeded - 4/3 x1 1",
+            "2026-06-05T10:00:00Z unknown_key other -/- x1 1",
+        ]
+    );
+    // The third day has nobody of the team.
+    assert_eq!(audited(&run)["days_audited"], serde_json::json!(["2026-06-01", "2026-06-02"]));
+}
+
+#[test]
+fn todays_config_does_not_change_last_months_audit() {
+    let log = [
+        line(1, "2026-05-20T10:00:00Z", "chat-prod", 1, ",\"max_tokens\":80"),
+        line(2, "2026-06-02T10:00:00Z", "chat-prod", 1, ",\"max_tokens\":80"),
+    ];
+    let run = workspace(&log.concat());
+    night(&run, "2026-05-25T04:00:00Z");
+    assert!(violations(&run).is_empty());
+    run.write("spendbook.toml", CONFIG.replace("max_tokens_per_request = 100", "max_tokens_per_request = 50"));
+    night(&run, JUNE_10);
+    assert_eq!(violations(&run), ["2026-06-02T10:00:00Z max_tokens_exceeded chat-prod 80/50 x1 1"]);
+    assert_eq!(audited(&run)["days_audited"], serde_json::json!(["2026-06-02"]));
+    assert_eq!(audited(&run)["policy_changes"], 1);
+    // A key and a team that nobody uses make nothing again.
+    let more = format!("{CONFIG}[teams.new]\n[[key]]\nname = \"new-prod\"\nteam = \"new\"\nrate_limit_rpm = 1\n")
+        .replace("max_tokens_per_request = 100", "max_tokens_per_request = 50");
+    run.write("spendbook.toml", more);
+    night(&run, JUNE_10);
+    assert_eq!(audited(&run)["days_audited"], serde_json::json!([]));
+    assert_eq!(files_below(&run.path("book/policy")).len(), 3);
+}
+
+#[test]
+fn the_listing_sums_up_and_says_what_to_do() {
+    let log = [
+        line(1, "2026-06-01T10:00:00Z", "chat-prod", 1, ",\"max_tokens\":101"),
+        line(2, "2026-06-01T11:00:00Z", "chat-prod", 1, ",\"max_tokens\":102"),
+        line(3, "2026-06-01T12:00:00Z", "chat-prod", 0, ",\"error_code\":\"blocked_api_access\"").replace("200", "400"),
+    ];
+    let run = workspace(&log.concat());
+    night(&run, JUNE_10);
+    let ran = run.run(&["audit"]);
+    for text in ["max_tokens_exceeded", "lower `max_tokens`", "spending_cap", "33.3 %", "raise the limit"] {
+        assert!(ran.stdout.contains(text), "{text}: {}", ran.stdout);
+    }
+    let ran = run.run(&["audit", "--dry-run", "--format", "csv", "--limit", "1"]);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    assert!(lines[0].starts_with("ts,team,key,user,"), "{}", lines[0]);
+    let ran = run.run(&["audit", "--dry-run", "--format", "json", "--limit", "1"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&json["left_out"], &json["summary"][0]["violations"]), (&1.into(), &2.into()));
+    assert_eq!(json["errors"][0]["error"], "spending_cap");
+    let none = run.run(&["audit", "--dry-run", "--team", "nobody"]);
+    assert!(none.stdout.starts_with("no violations since 2026-05-11\n"), "{none:?}");
+    assert_eq!(run.run(&["audit", "--kind", "nonsense"]).code, 2);
+}
+
+#[test]
+fn a_key_can_be_deleted_when_every_source_that_had_it_is_heard_and_none_has_it() {
+    let log = [
+        line(1, "2026-06-01T10:00:00Z", "chat-old", 1, ",\"user\":\"ann\""),
+        line(2, "2026-06-10T03:00:00Z", "chat-prod", 1, ""),
+    ];
+    let run = workspace(&log.concat());
+    run.ingest();
+    let ask = |key: &str, now: &str| {
+        let ran = run.run_at(now, &["keys", "--safe-to-delete", key]);
+        (ran.code, ran.stdout.trim_end().to_owned())
+    };
+    let safe = "chat-old: safe to delete: no traffic for 24 h, last seen 2026-06-01T10:00:00Z";
+    assert_eq!(ask("chat-old", JUNE_10), (0, safe.to_owned()));
+    let in_use = "chat-old: in use: last seen 2026-06-01T10:00:00Z, by ann";
+    assert_eq!(ask("chat-old", "2026-06-02T09:59:59Z"), (4, in_use.to_owned()));
+    let unknown = "chat-old: unknown: last seen 2026-06-01T10:00:00Z, but nothing from `gateway` since \
+                   2026-06-10T03:00:00Z";
+    assert_eq!(ask("chat-old", "2026-06-10T05:00:00Z"), (4, unknown.to_owned()));
+    assert_eq!(ask("chat-old", "2026-06-10T04:59:59Z").0, 0);
+    let patient = run.run_at("2026-06-10T05:00:00Z", &["keys", "--safe-to-delete", "chat-old", "--heard-within", "3h"]);
+    assert_eq!(patient.code, 0, "{patient:?}");
+    assert_eq!(ask("nobody", JUNE_10), (4, "nobody: unknown: no log ever had it, is the name right?".to_owned()));
+    // A second source had it once, and is silent since.
+    run.write("more/b.jsonl", line(3, "2026-06-02T10:00:00Z", "chat-old", 1, ""));
+    run.ingest();
+    let silent = "chat-old: unknown: last seen 2026-06-02T10:00:00Z, but nothing from `other` since \
+                  2026-06-02T10:00:00Z";
+    assert_eq!(ask("chat-old", JUNE_10), (4, silent.to_owned()));
+}
+
+#[test]
+fn keys_are_listed_with_use_and_verdict_also_before_anything_is_priced() {
+    let secret = "gsk_MadeUpForThisTest0NotARealKey1234567890";
+    let log = [
+        line(1, "2026-06-09T10:00:00Z", "chat-old", 1, ""),
+        line(2, "2026-06-10T03:30:00Z", "chat-prod", 2, ""),
+        line(3, "2026-06-10T03:30:01Z", secret, 1, ""),
+        line(4, "2026-05-01T10:00:00Z", "chat-prod", 4, ""),
+    ];
+    let run = workspace(&log.concat());
+    run.ingest();
+    let listed = |run: &TestRun| -> Vec<String> {
+        let ran = run.run(&["keys", "--format", "json"]);
+        let keys: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).unwrap();
+        let text = |key: &serde_json::Value| {
+            let parts = ["key", "requests_24h", "requests_30d", "cost_24h", "cost_30d", "findings"];
+            parts.map(|name| key[name].to_string().replace('"', "")).join(" ")
+        };
+        keys.iter().map(text).collect()
+    };
+    let fingerprint = spendbook::secrets::fingerprint(secret);
+    let mut expect = vec![
+        "chat-old 1 1 null null old_key_quiet".to_owned(),
+        "chat-prod 1 1 null null ".to_owned(),
+        format!("{fingerprint} 1 1 null null unknown_key"),
+        "hidden 0 0 0.000000000000 0.000000000000 never_used".to_owned(),
+    ];
+    assert_eq!(listed(&run), expect);
+    assert_eq!(run.run(&["price"]).code, 0);
+    expect = expect.iter().map(|line| line.replace("null null", "1.000000000000 1.000000000000")).collect();
+    expect[1] = "chat-prod 1 1 2.000000000000 2.000000000000 ".to_owned();
+    assert_eq!(listed(&run), expect);
+    // Registered by its fingerprint, it is one key.
+    run.write("spendbook.toml", CONFIG.replace("fp_e05f2bbf4a1f", &fingerprint));
+    assert_eq!(listed(&run).last().unwrap(), "hidden 1 1 1.000000000000 1.000000000000 ");
+    let table = run.run(&["keys"]).stdout;
+    assert!(table.contains("old key quiet for 18 h"), "{table}");
+}
