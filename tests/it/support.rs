@@ -146,14 +146,6 @@ impl TestRun {
         command.current_dir(self.dir()).env_clear().stdin(Stdio::null());
     }
 
-    /// The program at another time.
-    pub(crate) fn run_at(&self, now: &str, arguments: &[&str]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spendbook"));
-        command.args(["--now", now]).args(arguments);
-        self.surround(&mut command);
-        Ran::of(&command.output().expect("the program starts"))
-    }
-
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(&self.command(arguments).output().expect("the program starts"))
     }
