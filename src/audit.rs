@@ -108,7 +108,7 @@ pub fn run(config: &Config, prices: &PriceBook, book: &Book, now: Instant) -> Re
     if !doubtful.is_empty() {
         let night = Night::new(book, &history, config, &days)?;
         let pools = history.pools();
-        let ledger = night.spends.ledger(&pools, now, &[]);
+        let ledger = night.spends.ledger(&pools, now);
         for (day, before) in doubtful {
             match night.audit(book, day, rules, &ledger) {
                 Ok(true) => _ = outcome.audited.insert(day),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     book::{Book, layout::DayTable},
-    budgets::{Ledger, Scope, Silence, SpendRow, Timeline, TooLarge},
+    budgets::{Ledger, Scope, SpendRow, Timeline, TooLarge},
     config::Pool,
     money::Usd,
     periods::PeriodSpan,
@@ -17,17 +17,7 @@ use crate::{
     time::{Day, Instant},
 };
 
-const ROLLUP: [&str; 9] = [
-    "bucket_start",
-    "team",
-    "key",
-    "model_billed",
-    "requests",
-    "unpriced_requests",
-    "estimated_requests",
-    "cost",
-    "estimated_cost",
-];
+const ROLLUP: [&str; 5] = ["bucket_start", "team", "key", "model_billed", "cost"];
 
 /// The steps in which budgets can begin: every zone's days do.
 const STEP_MICROS: i64 = 900_000_000;
@@ -37,16 +27,7 @@ const STEP_MICROS: i64 = 900_000_000;
 pub(super) struct Spends {
     /// Beginning of the quarter of an hour and team; key and model where that
     /// matters.
-    sums: BTreeMap<(Instant, Option<String>, Option<String>, String), Sum>,
-}
-
-#[derive(Debug, Default)]
-struct Sum {
-    requests: i64,
-    unpriced: i64,
-    estimated: i64,
-    cost: Usd,
-    estimated_cost: Usd,
+    sums: BTreeMap<(Instant, Option<String>, Option<String>, String), Usd>,
 }
 
 impl Spends {
@@ -67,10 +48,10 @@ impl Spends {
     fn add(&mut self, columns: &Columns<'_>, day: Day, by_key: bool, by_model: bool) -> Result<(), AuditError> {
         let buckets = columns.instants("bucket_start")?;
         let (team, key, model) = (columns.words("team")?, columns.words("key")?, columns.words("model_billed")?);
-        let [requests, unpriced, estimated] = [ROLLUP[4], ROLLUP[5], ROLLUP[6]].map(|name| columns.numbers(name));
-        let (requests, unpriced, estimated) = (requests?, unpriced?, estimated?);
-        let (cost, estimated_cost) = (columns.amounts("cost")?, columns.amounts("estimated_cost")?);
+        let costs = columns.amounts("cost")?;
         for row in 0..columns.rows() {
+            // What has no price adds nothing.
+            let Some(cost) = amount(costs, row) else { continue };
             let own = |text: Option<&str>| text.map(str::to_owned);
             let sum = (
                 Instant::from_micros(buckets.value(row)),
@@ -79,36 +60,25 @@ impl Spends {
                 own(model.get(row).filter(|_| by_model)).unwrap_or_default(),
             );
             let sum = self.sums.entry(sum).or_default();
-            sum.requests += requests.value(row);
-            sum.unpriced += unpriced.value(row);
-            sum.estimated += estimated.value(row);
-            for (sum, column) in [(&mut sum.cost, cost), (&mut sum.estimated_cost, estimated_cost)] {
-                let more = amount(column, row).unwrap_or(Usd::ZERO);
-                *sum = sum.checked_add(more).ok_or(AuditError::TooMuch { day })?;
-            }
+            *sum = sum.checked_add(cost).ok_or(AuditError::TooMuch { day })?;
         }
         Ok(())
     }
 
-    pub(super) fn ledger<'s>(
-        &'s self,
-        pools: &'s OverTime<BTreeMap<String, Pool>>,
-        seen_until: Instant,
-        silent: &'s [Silence],
-    ) -> Ledger<'s> {
-        let rows = self.sums.iter().map(|((bucket, team, key, model), sum)| SpendRow {
+    pub(super) fn ledger<'s>(&'s self, pools: &'s OverTime<BTreeMap<String, Pool>>, now: Instant) -> Ledger<'s> {
+        let rows = self.sums.iter().map(|((bucket, team, key, model), &cost)| SpendRow {
             bucket: *bucket,
             team: team.as_deref(),
             key: key.as_deref(),
             model,
-            requests: sum.requests,
-            unpriced_requests: sum.unpriced,
-            estimated_requests: sum.estimated,
-            cost: sum.cost,
-            estimated_cost: sum.estimated_cost,
+            requests: 0,
+            unpriced_requests: 0,
+            estimated_requests: 0,
+            cost,
+            estimated_cost: Usd::ZERO,
             is_unlogged: false,
         });
-        Ledger::new(rows.collect(), pools, seen_until, silent)
+        Ledger::new(rows.collect(), pools, now, &[])
     }
 }
 
