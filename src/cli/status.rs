@@ -1,5 +1,7 @@
 //! `spendbook status`: budgets now, and how far they can be trusted.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use super::{
@@ -16,7 +18,7 @@ use crate::{
     periods::PeriodSpan,
     report::{SourceState, Status, Unbudgeted},
     runs::Past,
-    time::span_text,
+    time::{Day, span_text},
 };
 
 /// Shows every budget in its open period, how far spend is known, and how fresh
@@ -359,9 +361,15 @@ fn freshness_text(status: &Status) -> String {
     let runs = &status.last_runs;
     let read = told("last read", "ingest", runs.ingest.as_ref());
     let priced = told("last priced", "price", runs.price.as_ref());
-    let mut text = format!("{read}; {priced}\n");
+    let behind: String = behind_lines(&status.behind).iter().map(|line| format!("{line}\n")).collect();
+    format!("{read}; {priced}\n{behind}")
+}
+
+/// Which days' tables are one step apart, and what that means.
+pub(super) fn behind_lines(behind: &BTreeMap<Day, Behind>) -> Vec<String> {
+    let mut lines = Vec::new();
     for which in [Behind::NotPriced, Behind::Charges, Behind::Rollup] {
-        let mut days = status.behind.iter().filter(|(_, it)| **it == which).map(|(day, _)| day);
+        let mut days = behind.iter().filter(|(_, it)| **it == which).map(|(day, _)| day);
         let Some(first) = days.next() else { continue };
         let when = match days.clone().next_back() {
             None => format!("of {first}"),
@@ -372,7 +380,7 @@ fn freshness_text(status: &Status) -> String {
             Behind::Charges => format!("the charges {when} are those of an earlier state of its usage"),
             Behind::Rollup => format!("the totals {when} are missing, or those of an earlier state of its charges"),
         };
-        text.push_str(&format!("one step apart: {what}: a run is going on, or run `spendbook price`\n"));
+        lines.push(format!("one step apart: {what}: a run is going on, or run `spendbook price`"));
     }
-    text
+    lines
 }

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Failure, Outcome, Session,
     listing::{self, Cell, Column, Listing, Page, To},
+    status::behind_lines,
 };
 use crate::{
     book::Book,
@@ -69,6 +70,10 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let book = Book::open(&config.book_dir())?;
     let subject = arguments.subject.into();
     let top = Top::of(&book, &config, subject, period, now)?;
+    // Beside the listing, so that it stays the same in every format.
+    for line in behind_lines(&top.behind) {
+        tracing::warn!("{line}");
+    }
     let mut page = Page::default();
     page.say(heading(&top, config.book.timezone.name()));
     page.list(list(&top, subject, arguments.limit));

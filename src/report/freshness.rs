@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     book::{Book, layout::DayTable},
-    budgets::{Ledger, Scope, Silence},
-    charges::{ChargesError, DayFile},
+    budgets::{Ledger, Lines, Scope, Silence},
+    charges::{self, Behind, ChargesError, DayFile},
     config::{Config, Pool, Role, Source},
+    money::Usd,
     periods::Calendar,
     runs::{self, Past},
     teams::OverTime,
@@ -133,7 +134,7 @@ pub(super) fn silences(
         let mut of = BTreeSet::new();
         for scope in scopes {
             let (all, own) = (all.lines(scope, &span, span.from)?, own.lines(scope, &span, span.from)?);
-            let pico = |lines: &crate::budgets::Lines| lines.total().map_or(i128::MAX, crate::money::Usd::pico);
+            let pico = |lines: &Lines| lines.total().map_or(i128::MAX, Usd::pico);
             let is_more = |part: i128, whole: i128| part.checked_mul(100).is_none_or(|part| part > whole);
             if is_more(own.requests.into(), all.requests.into()) || is_more(pico(&own), pico(&all)) {
                 of.insert(scope.clone());
@@ -142,6 +143,18 @@ pub(super) fn silences(
         silences.push(Silence { source: source.name.clone(), since, of });
     }
     Ok(silences)
+}
+
+/// Days whose tables do not belong together.
+pub(super) fn behind(book: &Book, from: Instant, until: Instant) -> Result<BTreeMap<Day, Behind>, ReportError> {
+    let mut found = BTreeMap::new();
+    let is_meant = |day: &Day| from < day.end() && day.start() < until;
+    for day in book.days(DayTable::Usage)?.into_iter().filter(is_meant) {
+        if let Some(behind) = charges::behind(book, day)? {
+            found.insert(day, behind);
+        }
+    }
+    Ok(found)
 }
 
 /// When the book was last brought up to date.

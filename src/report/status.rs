@@ -9,9 +9,9 @@ use super::{
     sums,
 };
 use crate::{
-    book::{Book, layout::DayTable},
+    book::Book,
     budgets::{self, Ledger, Lines, Scope, Silence, SpendRow, Statement, Timeline},
-    charges::{self, Behind},
+    charges::Behind,
     config::{Config, Pool},
     money::Usd,
     periods::{Calendar, Period, PeriodSpan},
@@ -81,7 +81,7 @@ impl Status {
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
         let silences: Vec<Silence> = freshness::silences(book, &sources, &scopes, &pools)?;
         let coverage = Coverage::of(&rows, &month)?;
-        let behind = days_behind(book, from.day())?;
+        let behind = freshness::behind(book, from, Instant::LATEST)?;
         let ledger = Ledger::new(rows, &pools, known_until, &silences).with_stale(behind.keys().copied());
         let mut statements = Vec::new();
         for (scope, timeline) in &timelines {
@@ -168,17 +168,6 @@ impl Coverage {
         }
         Ok(sum)
     }
-}
-
-/// Days from one on whose tables do not belong together.
-fn days_behind(book: &Book, from: Day) -> Result<BTreeMap<Day, Behind>, ReportError> {
-    let mut found = BTreeMap::new();
-    for day in book.days(DayTable::Usage)?.into_iter().filter(|&day| day >= from) {
-        if let Some(behind) = charges::behind(book, day)? {
-            found.insert(day, behind);
-        }
-    }
-    Ok(found)
 }
 
 /// How shared keys are divided, as if it had always been so.

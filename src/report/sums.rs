@@ -47,7 +47,7 @@ impl Sum {
 pub(super) struct Query<'q> {
     /// `Rollup` or `Charges`.
     pub table: DayTable,
-    /// Columns of text.
+    /// Columns of text, at least one.
     pub by: &'q [&'static str],
     pub from: Instant,
     pub until: Instant,
@@ -158,8 +158,7 @@ fn grouped(frame: DataFrame, query: Query<'_>, is_by_time: bool) -> PolarsResult
     let at = col(needed(query.table)[0]).to_physical().alias(AT);
     let is_meant = col(AT).gt_eq(lit(query.from.micros())).and(col(AT).lt(lit(query.until.micros())));
     let mut keys: Vec<Expr> = query.by.iter().map(|name| col(*name)).collect();
-    if is_by_time || keys.is_empty() {
-        // Without any name there is one group for each instant: as right, and rare.
+    if is_by_time {
         keys.push(col(AT));
     }
     let sum = |name: &str, of: &str| col(of).sum().alias(name);

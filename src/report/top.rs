@@ -9,17 +9,18 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     ReportError,
-    freshness::LastRuns,
+    freshness::{self, LastRuns},
     sums::{self, Names, Query, Sum},
 };
 use crate::{
     book::{Book, layout::DayTable},
     budgets::{Scope, TooLarge, divide},
+    charges::Behind,
     config::Config,
     money::Usd,
     periods::{Calendar, PeriodSpan},
     teams::SHARED,
-    time::Instant,
+    time::{Day, Instant},
 };
 
 /// Of what the biggest are looked for.
@@ -91,6 +92,8 @@ pub struct Top {
     pub requests: i64,
     pub cost: Usd,
     pub cost_before: Usd,
+    /// Days of the two whose tables are one step apart.
+    pub behind: BTreeMap<Day, Behind>,
 }
 
 impl Top {
@@ -128,7 +131,10 @@ impl Top {
             let rank = |entry: &Entry| (Reverse(entry.cost), Reverse(entry.requests), Reverse(entry.cost_before));
             rank(a).cmp(&rank(b)).then_with(|| a.names.cmp(&b.names))
         });
-        Ok(Self { period, before, is_open, entries, requests: now.requests, cost: now.cost, cost_before: then.cost })
+        let mut behind = freshness::behind(book, period.from, period.until)?;
+        behind.extend(freshness::behind(book, before.from, before.until)?);
+        let (requests, cost, cost_before) = (now.requests, now.cost, then.cost);
+        Ok(Self { period, before, is_open, entries, requests, cost, cost_before, behind })
     }
 }
 

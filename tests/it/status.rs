@@ -342,7 +342,7 @@ fn set_mode(dir: &std::path::Path, mode: u32) {
 
 #[test]
 fn a_book_that_is_too_old_is_told_by_the_exit_code() {
-    let run = TestRun::with(&format!("{CONFIG}\n[teams.chat]\nmonthly_budget_usd = \"10\"\n"));
+    let run = TestRun::with(&format!("{CONFIG}\n[teams.chat]\nmonthly_budget_usd = \"10\"\n[teams.other]\n"));
     run.write("pricing/groq.csv", format!("{PRICE_HEADER}groq,m,*,input_tokens,1,1M,,2026-01-01,,2026-01-01,list,,\n"));
     let line = r#"{"ts":"2026-06-10T03:00:00Z","request_id":"req_aaaaaaaaaaaaaaaa01","key":"chat-prod","model":"m","usage":{"prompt_tokens":1000000,"completion_tokens":0}}"#;
     run.write("logs/a.jsonl", format!("{line}\n"));
@@ -371,14 +371,21 @@ fn a_book_that_is_too_old_is_told_by_the_exit_code() {
         4,
         "one step apart: the charges of 2026-06-10 are those of an earlier state of its usage",
     );
-    let top = run.run_at("2026-06-11T06:30:00Z", &["top", "teams"]).stdout;
-    assert!(top.contains("1 request, $1.00"), "{top}");
+    let top = run.run_at("2026-06-11T06:30:00Z", &["top", "teams"]);
+    assert!(top.stdout.contains("1 request, $1.00"), "{top:?}");
+    assert!(top.stderr.contains("one step apart: the charges of 2026-06-10 are those of an earlier"), "{top:?}");
     let ran = run.run_at("2026-06-11T06:31:00Z", &["price"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let status = run.run_at("2026-06-11T06:31:00Z", &["status", "--max-age", "26h", "--format", "json"]);
     assert_eq!(status.code, 0);
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(standing(&status, "chat"), (Some(20), "within".to_owned(), false));
+    let other = &status["budgets"][1];
+    assert_eq!(
+        (&other["name"], &other["standing"], &other["budget"]),
+        (&"other".into(), &"no budget".into(), &Value::Null)
+    );
+    assert_eq!((pico(&other["spend"]), other["requests"].as_i64()), (0, Some(0)));
     assert_eq!(status["one_step_apart"], serde_json::json!([]));
     assert_eq!(status["known_until"].as_str().map(at), Some(at("2026-06-11T06:00:00Z")));
     assert_eq!(Instant::parse(status["as_of"].as_str().unwrap(), chrono_tz::Tz::UTC), Some(at("2026-06-11T06:31:00Z")));
