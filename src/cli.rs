@@ -12,6 +12,7 @@ mod listing;
 mod price;
 mod pricing;
 mod progress;
+mod run;
 mod status;
 mod top;
 mod what_if;
@@ -83,6 +84,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Write a config, the price book, and ways to run it every night
     Init(init::Arguments),
+    /// Run the whole night: ingest, price, audit
+    Run(run::Arguments),
     /// Read new log entries into the book
     Ingest(ingest::Arguments),
     /// Attribute and price what is in the book
@@ -207,6 +210,7 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
     match command {
         Some(Command::Demo(arguments)) => demo::run(session, &arguments),
         Some(Command::Init(arguments)) => init::run(session, &arguments),
+        Some(Command::Run(run::Arguments {})) => run::run(session),
         Some(Command::Ingest(arguments)) => ingest::run(session, &arguments),
         Some(Command::Price(arguments)) => price::run(session, &arguments),
         Some(Command::Explain(arguments)) => explain::run(session, &arguments),

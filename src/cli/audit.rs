@@ -11,6 +11,7 @@ use super::{
 use crate::{
     audit::{self, ErrorCount, Violation, ViolationKind},
     book::{Book, layout::DayTable},
+    config::Config,
     money::Usd,
     pricing::{self, Refused},
     runs::{self, RunRecord},
@@ -69,10 +70,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let (book, done) = if arguments.dry_run {
         (Book::open(&config.book_dir())?, audit::Outcome::default())
     } else {
-        let prices = pricing::read(&config.pricing_dir()).into_book().map_err(Refused)?;
         let book = Session::book_for_writing(&config, "audit")?;
-        let done = audit::run(&config, &prices, &book, now)?;
-        runs::store(&book, &RunRecord::of_audit(now, session.clock.now(), &done))?;
+        let done = audited(session, &config, &book)?;
         (book, done)
     };
     if !session.global.quiet {
@@ -80,10 +79,36 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         let found = Found::read(&book, arguments, from)?;
         arguments.to_format.write(&found.page(&done, from))?;
     }
+    Ok(outcome(&done))
+}
+
+fn audited(session: &Session, config: &Config, book: &Book) -> Result<audit::Outcome, Failure> {
+    let now = session.clock.now();
+    let prices = pricing::read(&config.pricing_dir()).into_book().map_err(Refused)?;
+    let done = audit::run(config, &prices, book, now)?;
+    runs::store(book, &RunRecord::of_audit(now, session.clock.now(), &done))?;
+    Ok(done)
+}
+
+fn outcome(done: &audit::Outcome) -> Outcome {
     for error in done.failed.values() {
         tracing::error!("{error}");
     }
-    Ok(if done.failed.is_empty() { Outcome::Done } else { Outcome::Partly })
+    if done.failed.is_empty() { Outcome::Done } else { Outcome::Partly }
+}
+
+/// Audits and notes it: the stage of `run`, which leaves the listing to this
+/// command.
+pub(super) fn stage(session: &Session, config: &Config, book: &Book) -> Result<Outcome, Failure> {
+    let done = audited(session, config, book)?;
+    if !session.global.quiet {
+        let days = done.audited.len();
+        listing::print(&format!(
+            "{days} {} audited: `spendbook audit` lists what was found\n",
+            if days == 1 { "day" } else { "days" }
+        ))?;
+    }
+    Ok(outcome(&done))
 }
 
 /// Violations of one kind, team and key.

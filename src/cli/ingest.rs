@@ -5,6 +5,7 @@ use clap::Args;
 use super::{Failure, Outcome, Session, day, listing, progress};
 use crate::{
     book::{Book, BookError},
+    config::Config,
     ingest::{self, Again, Note, Options},
     runs::{self, RunRecord},
     tally::{IngestTally, Reasons, SourceTally},
@@ -39,7 +40,6 @@ pub(super) struct Arguments {
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
     let config = session.config()?;
-    let started = session.clock.now();
     let book = if arguments.dry_run {
         match Book::open(&config.book_dir()) {
             Ok(book) => Some(book),
@@ -57,15 +57,26 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         again: again.map(|source| Again { source, from: arguments.from, to: arguments.to }),
         ..Options::default()
     };
+    stage(session, &config, book.as_ref(), &options)
+}
+
+/// Ingests, notes it and says it: the stage of this command and of `run`.
+pub(super) fn stage(
+    session: &Session,
+    config: &Config,
+    book: Option<&Book>,
+    options: &Options,
+) -> Result<Outcome, Failure> {
+    let started = session.clock.now();
     let watch = progress::Reading::new(session.is_interactive());
-    let done = ingest::run(&config, book.as_ref(), &options, &watch)?;
+    let done = ingest::run(config, book, options, &watch)?;
     drop(watch);
 
-    if let (Some(book), false) = (&book, arguments.dry_run) {
+    if let (Some(book), false) = (book, options.dry_run) {
         runs::store(book, &RunRecord::of_ingest(started, session.clock.now(), &done))?;
     }
     if !session.global.quiet {
-        listing::print(&report(&done, arguments.dry_run))?;
+        listing::print(&report(&done, options.dry_run))?;
     }
     let failed = done.notes.iter().any(|note| note.is_failure);
     let set_aside = done.tally.sources.values().any(|tally| tally.broken > 0);

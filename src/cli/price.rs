@@ -13,6 +13,7 @@ use super::{Failure, Outcome, Session, day, instant, listing, progress};
 use crate::{
     book::{Book, layout::VERSION_FILE},
     charges::{self, Books, Cause, Change, Options},
+    config::Config,
     pricing::{self, Refused},
     runs::{self, RunRecord},
     time::{Day, Instant},
@@ -48,10 +49,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
     let config = session.config()?;
+    if arguments.output.is_none() && !arguments.dry_run {
+        let live = Session::book_for_writing(&config, "price")?;
+        return stage(session, &config, &live, arguments.from, arguments.to);
+    }
     let started = session.clock.now();
-    let draft = pricing::read(&config.pricing_dir());
-    let rows: Vec<_> = draft.digests().collect();
-    let prices = draft.into_book().map_err(Refused)?;
+    let prices = pricing::read(&config.pricing_dir()).into_book().map_err(Refused)?;
     let options = Options {
         from: arguments.from,
         to: arguments.to,
@@ -61,30 +64,47 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     };
     let watch = progress::Pricing::new(session.is_interactive());
     let price = |books| charges::run(&config, &prices, books, &options, &watch);
-    let done = match &arguments.output {
-        Some(dir) => {
-            let live = Book::open(&config.book_dir())?;
-            let own = beside(&live, dir)?;
-            charges::copy_usage(&live, &own, &options)?;
-            let done = price(Books { usage: &own, charges: &own })?;
-            runs::store(&own, &RunRecord::of_price(started, session.clock.now(), options.known_on, &done))?;
-            done
-        }
-        None if arguments.dry_run => {
-            let live = Book::open(&config.book_dir())?;
-            price(Books { usage: &live, charges: &live })?
-        }
-        None => {
-            let live = Session::book_for_writing(&config, "price")?;
-            let done = price(Books { usage: &live, charges: &live })?;
-            charges::note_pricing(&live, options.known_on, rows)?;
-            runs::store(&live, &RunRecord::of_price(started, session.clock.now(), options.known_on, &done))?;
-            done
-        }
+    let done = if let Some(dir) = &arguments.output {
+        let live = Book::open(&config.book_dir())?;
+        let own = beside(&live, dir)?;
+        charges::copy_usage(&live, &own, &options)?;
+        let done = price(Books { usage: &own, charges: &own })?;
+        runs::store(&own, &RunRecord::of_price(started, session.clock.now(), options.known_on, &done))?;
+        done
+    } else {
+        let live = Book::open(&config.book_dir())?;
+        price(Books { usage: &live, charges: &live })?
     };
     drop(watch);
+    tell(session, &done, arguments.dry_run)
+}
+
+/// Prices the live book, notes it and says it: the stage of this command and of
+/// `run`.
+pub(super) fn stage(
+    session: &Session,
+    config: &Config,
+    live: &Book,
+    from: Option<Day>,
+    to: Option<Day>,
+) -> Result<Outcome, Failure> {
+    let started = session.clock.now();
+    let draft = pricing::read(&config.pricing_dir());
+    let rows: Vec<_> = draft.digests().collect();
+    let prices = draft.into_book().map_err(Refused)?;
+    let options = Options { from, to, memory: session.global.memory, ..Options::known_on(started) };
+    let watch = progress::Pricing::new(session.is_interactive());
+    let done = charges::run(config, &prices, Books { usage: live, charges: live }, &options, &watch)?;
+    drop(watch);
+    charges::note_pricing(live, options.known_on, rows)?;
+    runs::store(live, &RunRecord::of_price(started, session.clock.now(), options.known_on, &done))?;
+    tell(session, &done, false)
+}
+
+/// Says what was done, and how well.
+fn tell(session: &Session, done: &charges::Outcome, dry_run: bool) -> Result<Outcome, Failure> {
     if !session.global.quiet {
-        listing::print(&report(&done, arguments.dry_run))?;
+        listing::print(&report(done, dry_run))?;
     }
     Ok(if !done.failed.is_empty() {
         Outcome::Partly

@@ -10,6 +10,7 @@ mod docs;
 mod faults;
 mod formats;
 mod mutations;
+mod night;
 mod price_command;
 mod priced;
 mod props;
