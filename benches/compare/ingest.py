@@ -132,7 +132,7 @@ def compare(python, work):
     """Both must hold the same rows, or the comparison is worth nothing."""
     found = []
     for files in [f"{work}/book/usage/*/usage.parquet", f"{work}/duckdb/*/*.parquet"]:
-        code = f"import duckdb; print(*duckdb.sql('''{TOTALS.format(files=files)}''').fetchall()[0])"
+        code = f"import duckdb; duckdb.sql('SET enable_progress_bar = false'); print(*duckdb.sql('''{TOTALS.format(files=files)}''').fetchall()[0])"
         found.append(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout)
     if found[0] != found[1]:
         sys.exit(f"the results differ (rows, requests, input, cached, output, users):\n{found[0]}{found[1]}")
