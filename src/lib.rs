@@ -32,6 +32,9 @@ pub mod runs;
 // What the book says.
 pub mod report;
 
+// All of it in one command.
+pub mod night;
+
 // What it carries to begin with, and whether all is well.
 pub mod bundled;
 pub mod demo;

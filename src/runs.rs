@@ -14,7 +14,29 @@ use crate::{
     time::Instant,
 };
 
-/// One run, as it is stored in `runs/`.
+/// The stages of a night, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    Ingest,
+    Price,
+    Audit,
+}
+
+impl Stage {
+    /// As the command line and the records have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Price => "price",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+/// The command that runs every stage.
+const NIGHT: &str = "run";
+
+/// One run, as it is stored in `runs/`: a stage of its own, or a whole night.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'r> {
     command: &'static str,
@@ -22,12 +44,20 @@ pub struct RunRecord<'r> {
     started: String,
     finished: String,
     #[serde(flatten)]
-    stage: Stage<'r>,
+    of: Of<'r>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Stage<'r> {
+enum Of<'r> {
+    Stage(StageRecord<'r>),
+    Night { stages: BTreeMap<&'static str, StageRecord<'r>> },
+}
+
+/// What a stage came to, as it is stored.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum StageRecord<'r> {
     Ingest {
         accounts: &'r IngestTally,
         days_changed: Vec<String>,
@@ -51,24 +81,26 @@ enum Stage<'r> {
         policy_changes: usize,
         days_failed: BTreeMap<String, String>,
     },
+    /// It could not be done, or not to its end.
+    Failed {
+        error: String,
+    },
 }
 
-impl<'r> RunRecord<'r> {
-    /// The record of an ingest.
-    pub fn of_ingest(started: Instant, finished: Instant, done: &'r ingest::Outcome) -> Self {
-        let stage = Stage::Ingest {
+impl<'r> StageRecord<'r> {
+    pub fn ingest(done: &'r ingest::Outcome) -> Self {
+        Self::Ingest {
             accounts: &done.tally,
             days_changed: done.changed.iter().map(ToString::to_string).collect(),
             notes: &done.notes,
-        };
-        Self::new("ingest", started, finished, stage)
+        }
     }
 
-    /// The record of a pricing, with prices as known on an instant.
-    pub fn of_price(started: Instant, finished: Instant, known_on: Instant, done: &'r charges::Outcome) -> Self {
+    /// Of a pricing with prices as known on an instant.
+    pub fn price(known_on: Instant, done: &'r charges::Outcome) -> Self {
         let charges::Totals { requests, free, unpriced, estimated, unattributed, .. } = done.totals;
         let causes = done.priced.iter().map(|(day, causes)| (day.to_string(), causes.iter().copied().collect()));
-        let stage = Stage::Price {
+        Self::Price {
             known_on: known_on.to_string(),
             days_priced: causes.collect(),
             requests,
@@ -80,32 +112,50 @@ impl<'r> RunRecord<'r> {
             estimated_cost: done.totals.estimated_cost().to_string(),
             changes: &done.changes,
             days_failed: done.failed.iter().map(|(day, error)| (day.to_string(), error.to_string())).collect(),
-        };
-        Self::new("price", started, finished, stage)
+        }
     }
 
-    /// The record of an audit.
-    pub fn of_audit(started: Instant, finished: Instant, done: &'r audit::Outcome) -> Self {
-        let stage = Stage::Audit {
+    pub fn audit(done: &'r audit::Outcome) -> Self {
+        Self::Audit {
             days_audited: done.audited.iter().map(ToString::to_string).collect(),
             policy_changes: done.policy_changes,
             days_failed: done.failed.iter().map(|(day, error)| (day.to_string(), error.to_string())).collect(),
-        };
-        Self::new("audit", started, finished, stage)
+        }
     }
 
-    fn new(command: &'static str, started: Instant, finished: Instant, stage: Stage<'r>) -> Self {
+    pub fn failed(error: &dyn std::error::Error) -> Self {
+        Self::Failed { error: error.to_string() }
+    }
+}
+
+impl<'r> RunRecord<'r> {
+    /// The record of a command that is one stage.
+    pub fn of_stage(stage: Stage, started: Instant, finished: Instant, record: StageRecord<'r>) -> Self {
+        Self::new(stage.name(), started, finished, Of::Stage(record))
+    }
+
+    /// The record of a whole night.
+    pub fn of_night(
+        started: Instant,
+        finished: Instant,
+        stages: impl IntoIterator<Item = (Stage, StageRecord<'r>)>,
+    ) -> Self {
+        let stages = stages.into_iter().map(|(stage, record)| (stage.name(), record)).collect();
+        Self::new(NIGHT, started, finished, Of::Night { stages })
+    }
+
+    fn new(command: &'static str, started: Instant, finished: Instant, of: Of<'r>) -> Self {
         Self {
             command,
             version: env!("CARGO_PKG_VERSION"),
             started: started.to_string(),
             finished: finished.to_string(),
-            stage,
+            of,
         }
     }
 }
 
-/// A run as its record tells it, for those who look at the book later.
+/// A stage of a run as its record tells it, for those who look at the book later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
     pub started: Instant,
@@ -120,10 +170,19 @@ struct Stored {
     command: String,
     started: String,
     finished: String,
+    #[serde(flatten)]
+    alone: StoredStage,
+    #[serde(default)]
+    stages: BTreeMap<String, StoredStage>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StoredStage {
     #[serde(default)]
     notes: Vec<StoredNote>,
     #[serde(default)]
     days_failed: BTreeMap<String, String>,
+    error: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,12 +191,12 @@ struct StoredNote {
     is_failure: bool,
 }
 
-/// The last run of any of these commands; `None` where there was none. Records
-/// that cannot be read are passed over.
+/// The last time that a stage was done, alone or in a night; `None` where it
+/// never was. Records that cannot be read are passed over.
 ///
 /// # Errors
 /// Where the book cannot be read.
-pub fn last(book: &Book, commands: &[&str]) -> Result<Option<Past>, BookError> {
+pub fn last(book: &Book, stage: Stage) -> Result<Option<Past>, BookError> {
     let mut files = book.list(&Path::from(DIR))?;
     // The name is `{started}-{command}-{number}`, and times sort as texts do,
     // but for fractions of a second and for numbers of two digits.
@@ -148,8 +207,8 @@ pub fn last(book: &Book, commands: &[&str]) -> Result<Option<Past>, BookError> {
     });
     for path in files.iter().rev() {
         let Some(bytes) = book.get(path)? else { continue };
-        let past = serde_json::from_slice::<Stored>(&bytes).ok().filter(|it| commands.contains(&it.command.as_str()));
-        if let Some(past) = past.and_then(|stored| stored.past()) {
+        let stored = serde_json::from_slice::<Stored>(&bytes).ok();
+        if let Some(past) = stored.and_then(|stored| stored.past(stage)) {
             return Ok(Some(past));
         }
     }
@@ -157,9 +216,18 @@ pub fn last(book: &Book, commands: &[&str]) -> Result<Option<Past>, BookError> {
 }
 
 impl Stored {
-    fn past(&self) -> Option<Past> {
+    /// How a stage went; `None` where this run did not do it.
+    fn past(&self, stage: Stage) -> Option<Past> {
+        let part = if self.command == NIGHT {
+            self.stages.get(stage.name())?
+        } else {
+            (self.command == stage.name()).then_some(&self.alone)?
+        };
+        if part.error.is_some() {
+            return None;
+        }
         let instant = |text: &str| Instant::parse(text, chrono_tz::Tz::UTC);
-        let failures = self.notes.iter().filter(|note| note.is_failure).count() + self.days_failed.len();
+        let failures = part.notes.iter().filter(|note| note.is_failure).count() + part.days_failed.len();
         Some(Past { started: instant(&self.started)?, finished: instant(&self.finished)?, failures: failures as u64 })
     }
 }
@@ -191,14 +259,15 @@ mod tests {
     fn the_last_run_is_the_last_of_its_command() {
         let dir = tempfile::tempdir().unwrap();
         let book = Book::open_for_writing(dir.path(), "").unwrap();
-        assert_eq!(last(&book, &["price"]).unwrap(), None);
+        assert_eq!(last(&book, Stage::Price).unwrap(), None);
         let done = charges::Outcome::default();
         let at = |text: &str| Instant::parse(text, chrono_tz::Tz::UTC).unwrap();
         let store_at = |text: &str, finished: &str| {
-            store(&book, &RunRecord::of_price(at(text), at(finished), at(text), &done)).unwrap();
+            let record = StageRecord::price(at(text), &done);
+            store(&book, &RunRecord::of_stage(Stage::Price, at(text), at(finished), record)).unwrap();
         };
         let check = |expect: &str| {
-            let past = last(&book, &["run", "price"]).unwrap().unwrap();
+            let past = last(&book, Stage::Price).unwrap().unwrap();
             assert_eq!(past.finished.to_string(), expect);
         };
         store_at("2026-06-01T02:00:00Z", "2026-06-01T02:01:00Z");
@@ -214,7 +283,15 @@ mod tests {
         book.put(&Path::from("runs/2026-06-03T020000Z-ingest-1.json"), failed.into()).unwrap();
         book.put(&Path::from("runs/2026-06-04T020000Z-ingest-1.json"), "half".into()).unwrap();
         check("2026-06-02T02:21:00Z");
-        let past = last(&book, &["ingest"]).unwrap().unwrap();
+        let past = last(&book, Stage::Ingest).unwrap().unwrap();
         assert_eq!((past.started.to_string().as_str(), past.failures), ("2026-06-03T02:00:00Z", 1));
+
+        // A night whose prices were refused has read its logs, and priced nothing.
+        let (read, refused) = (ingest::Outcome::default(), std::io::Error::other("no price"));
+        let stages = [(Stage::Ingest, StageRecord::ingest(&read)), (Stage::Price, StageRecord::failed(&refused))];
+        let (started, finished) = (at("2026-06-05T02:00:00Z"), at("2026-06-05T02:09:00Z"));
+        store(&book, &RunRecord::of_night(started, finished, stages)).unwrap();
+        check("2026-06-02T02:21:00Z");
+        assert_eq!(last(&book, Stage::Ingest).unwrap().unwrap().finished, finished);
     }
 }

@@ -13,8 +13,8 @@ use crate::{
     book::{Book, layout::DayTable},
     config::Config,
     money::Usd,
-    pricing::{self, Refused},
-    runs::{self, RunRecord},
+    night::Prices,
+    runs::{self, RunRecord, Stage, StageRecord},
     time::{Day, Instant},
 };
 
@@ -84,31 +84,24 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 
 fn audited(session: &Session, config: &Config, book: &Book) -> Result<audit::Outcome, Failure> {
     let now = session.clock.now();
-    let prices = pricing::read(&config.pricing_dir()).into_book().map_err(Refused)?;
-    let done = audit::run(config, &prices, book, now)?;
-    runs::store(book, &RunRecord::of_audit(now, session.clock.now(), &done))?;
+    let done = audit::run(config, &Prices::read(config)?.book, book, now)?;
+    runs::store(book, &RunRecord::of_stage(Stage::Audit, now, session.clock.now(), StageRecord::audit(&done)))?;
     Ok(done)
 }
 
-fn outcome(done: &audit::Outcome) -> Outcome {
+/// How well it went.
+pub(super) fn outcome(done: &audit::Outcome) -> Outcome {
     for error in done.failed.values() {
         tracing::error!("{error}");
     }
     if done.failed.is_empty() { Outcome::Done } else { Outcome::Partly }
 }
 
-/// Audits and notes it: the stage of `run`, which leaves the listing to this
-/// command.
-pub(super) fn stage(session: &Session, config: &Config, book: &Book) -> Result<Outcome, Failure> {
-    let done = audited(session, config, book)?;
-    if !session.global.quiet {
-        let days = done.audited.len();
-        listing::print(&format!(
-            "{days} {} audited: `spendbook audit` lists what was found\n",
-            if days == 1 { "day" } else { "days" }
-        ))?;
-    }
-    Ok(outcome(&done))
+/// What an audit came to, in a line.
+pub(super) fn report(done: &audit::Outcome) -> String {
+    let days = done.audited.len();
+    let noun = if days == 1 { "day" } else { "days" };
+    format!("{days} {noun} audited: `spendbook audit` lists what was found\n")
 }
 
 /// Violations of one kind, team and key.

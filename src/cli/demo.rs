@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, listing, progress, status};
+use super::{Failure, Outcome, Session, listing, progress, run as night, status};
 use crate::{
     book::{Book, layout::DayTable},
     budgets::Forecast,
-    charges::{self, Books},
+    charges,
     clock::Clock,
     config::Config,
     demo,
     ingest::{self, Broken, Note, Options, stored},
+    night::Night,
     periods::{Calendar, Period},
-    pricing::{self, Refused},
     report::{Status, Subject, Top},
-    runs::{self, RunRecord},
+    runs::{self, RunRecord, Stage, StageRecord},
     tally::{IngestTally, Reasons, SourceTally},
     time::Instant,
 };
@@ -40,22 +40,32 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         Clock::System => demo::now(),
     };
     let config = Config::load(&arguments.dir.join(demo::CONFIG))?;
-    let night = Night::run(session, &config, now)?;
-    if !session.global.quiet {
-        let story = Story { dir: &arguments.dir, is_new, now, night: &night };
+    let book = Session::book_for_writing(&config, "demo")?;
+    let evening = ingest(session, &config, &book, now)?;
+    let clock = Clock::Pinned(now);
+    let night = Night { config: &config, book: &book, clock: &clock, memory: session.global.memory };
+    let done = night.run(&progress::Nightly { is_interactive: session.is_interactive() })?;
+    if let (false, Ok(settled), Ok(priced)) = (session.global.quiet, &done.ingest, &done.price) {
+        let told = Told::read(&config, &book, now, [&evening, settled], priced)?;
+        let story = Story { dir: &arguments.dir, is_new, now, told: &told };
         listing::print(&story.text())?;
     }
-    Ok(if night.notes.iter().any(|note| note.is_failure) || !night.priced.failed.is_empty() {
-        Outcome::Partly
-    } else if night.tally.sources.values().any(|tally| tally.broken > 0) {
-        Outcome::SetAside
-    } else {
-        Outcome::Done
-    })
+    night::finish(done)
 }
 
-/// What the stages of the night came to, in their order.
-struct Night {
+/// Reads the logs before the night does: what waits at the end of a log that is
+/// still written is settled once the log has not changed since.
+fn ingest(session: &Session, config: &Config, book: &Book, now: Instant) -> Result<ingest::Outcome, Failure> {
+    let options = Options { memory: session.global.memory, ..Options::default() };
+    let watch = progress::Reading::new(session.is_interactive());
+    let done = ingest::run(config, Some(book), &options, &watch)?;
+    drop(watch);
+    runs::store(book, &RunRecord::of_stage(Stage::Ingest, now, now, StageRecord::ingest(&done)))?;
+    Ok(done)
+}
+
+/// What there is to tell, stage by stage.
+struct Told {
     tally: IngestTally,
     notes: Vec<Note>,
     /// By source.
@@ -64,63 +74,47 @@ struct Night {
     fingerprints: Vec<(String, String)>,
     requests: u64,
     days: usize,
-    priced: charges::Outcome,
+    /// Why days could not be priced.
+    unpriced: Vec<String>,
     /// What has been spent, and by which models the most of it.
     status: Status,
     models: Top,
 }
 
-impl Night {
-    fn run(session: &Session, config: &Config, now: Instant) -> Result<Self, Failure> {
-        let book = Session::book_for_writing(config, "demo")?;
-        let (mut tally, mut notes) = ingest(session, config, &book, now)?;
-        let pending: u64 = tally.sources.values().map(|tally| tally.pending).sum();
-        if pending > 0 {
-            // What waits at the end of a log is settled once the log has not
-            // changed since: as a second night would find it.
-            let (more, more_notes) = ingest(session, config, &book, now)?;
-            tally.add(&more);
-            notes.extend(more_notes);
+impl Told {
+    fn read(
+        config: &Config,
+        book: &Book,
+        now: Instant,
+        ingests: [&ingest::Outcome; 2],
+        priced: &charges::Outcome,
+    ) -> Result<Self, Failure> {
+        let (mut tally, mut notes) = (IngestTally::default(), Vec::new());
+        for done in ingests {
+            tally.add(&done.tally);
+            for note in &done.notes {
+                if !notes.contains(note) {
+                    notes.push(note.clone());
+                }
+            }
         }
-        let priced = price(session, config, &book, now)?;
-        let status = Status::of(&book, config, now)?;
+        let status = Status::of(book, config, now)?;
         let calendar = Calendar { zone: config.book.timezone, week_start: config.book.week_start };
-        let models = Top::of(&book, config, Subject::Models, calendar.period_of(now, Period::Month), now)?;
+        let models = Top::of(book, config, Subject::Models, calendar.period_of(now, Period::Month), now)?;
         let mut quarantined = Vec::new();
         for source in &config.sources {
-            quarantined.extend(stored::quarantined(&book, &source.name)?);
+            quarantined.extend(stored::quarantined(book, &source.name)?);
         }
         let (mut requests, mut days) = (0, 0);
-        for day in stored::days(&book)?.into_iter().filter(|day| day.table == DayTable::Usage) {
+        for day in stored::days(book)?.into_iter().filter(|day| day.table == DayTable::Usage) {
             requests += day.rows?;
             days += 1;
         }
         let keys = config.keys.iter();
         let fingerprints = keys.filter_map(|key| Some((key.name.clone(), key.fingerprint.clone()?))).collect();
-        Ok(Self { tally, notes, quarantined, fingerprints, requests, days, priced, status, models })
+        let unpriced = priced.failed.values().map(ToString::to_string).collect();
+        Ok(Self { tally, notes, quarantined, fingerprints, requests, days, unpriced, status, models })
     }
-}
-
-fn ingest(session: &Session, config: &Config, book: &Book, now: Instant) -> Result<(IngestTally, Vec<Note>), Failure> {
-    let options = Options { memory: session.global.memory, ..Options::default() };
-    let watch = progress::Reading::new(session.is_interactive());
-    let done = ingest::run(config, Some(book), &options, &watch)?;
-    drop(watch);
-    runs::store(book, &RunRecord::of_ingest(now, now, &done))?;
-    Ok((done.tally, done.notes))
-}
-
-fn price(session: &Session, config: &Config, book: &Book, now: Instant) -> Result<charges::Outcome, Failure> {
-    let draft = pricing::read(&config.pricing_dir());
-    let rows: Vec<_> = draft.digests().collect();
-    let prices = draft.into_book().map_err(Refused)?;
-    let options = charges::Options { memory: session.global.memory, ..charges::Options::known_on(now) };
-    let watch = progress::Pricing::new(session.is_interactive());
-    let done = charges::run(config, &prices, Books { usage: book, charges: book }, &options, &watch)?;
-    drop(watch);
-    charges::note_pricing(book, now, rows)?;
-    runs::store(book, &RunRecord::of_price(now, now, now, &done))?;
-    Ok(done)
 }
 
 /// What is told of it.
@@ -128,13 +122,13 @@ struct Story<'s> {
     dir: &'s Path,
     is_new: bool,
     now: Instant,
-    night: &'s Night,
+    told: &'s Told,
 }
 
 impl Story<'_> {
     fn text(&self) -> String {
         let mut text = self.beginning();
-        let Night { tally, notes, requests, days, .. } = self.night;
+        let Told { tally, notes, requests, days, .. } = self.told;
         if tally.sources.values().all(|it| it.records + it.broken == 0) {
             text.push_str("\nNothing new: every log is as it was when it was last read, and so is the book.\n");
         } else {
@@ -142,7 +136,7 @@ impl Story<'_> {
             text.push_str(&sources(tally));
             text.push('\n');
             text.push_str(&self.troubles());
-            for (name, fingerprint) in &self.night.fingerprints {
+            for (name, fingerprint) in &self.told.fingerprints {
                 text.push_str(&format!(
                     "\nA log holds the key of `{name}` itself. No secret is in the book: there it is `{fingerprint}`.\n"
                 ));
@@ -152,7 +146,7 @@ impl Story<'_> {
             let file = note.file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
             text.push_str(&format!("{}:{file} {}\n", note.source, note.message));
         }
-        for error in self.night.priced.failed.values() {
+        for error in &self.told.unpriced {
             text.push_str(&format!("failed: {error}\n"));
         }
         text.push_str(&self.spend());
@@ -167,7 +161,7 @@ impl Story<'_> {
 
     /// Where budgets stand, which models cost the most, and what is not known.
     fn spend(&self) -> String {
-        let Night { status, models, .. } = self.night;
+        let Told { status, models, .. } = self.told;
         let mut rows = Vec::new();
         for budget in &status.budgets {
             let forecast = match &budget.forecast {
@@ -206,7 +200,7 @@ impl Story<'_> {
 
     /// What the logs had in store, and what became of it.
     fn troubles(&self) -> String {
-        let all = self.night.tally.sources.values();
+        let all = self.told.tally.sources.values();
         let sum = |count: fn(&SourceTally) -> u64| all.clone().map(count).sum::<u64>();
         let skipped: Vec<_> = reasons(all.clone().map(|tally| &tally.skipped));
         let quarantined: Vec<_> = reasons(all.clone().map(|tally| &tally.quarantined));
@@ -240,7 +234,7 @@ impl Story<'_> {
 
     /// A broken entry that is worth showing: one whose numbers are wrong.
     fn example(&self) -> Option<&(String, Broken)> {
-        let all = &self.night.quarantined;
+        let all = &self.told.quarantined;
         all.iter().find(|(_, broken)| broken.reason == "out_of_range").or(all.first())
     }
 

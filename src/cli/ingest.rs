@@ -5,9 +5,8 @@ use clap::Args;
 use super::{Failure, Outcome, Session, day, listing, progress};
 use crate::{
     book::{Book, BookError},
-    config::Config,
     ingest::{self, Again, Note, Options},
-    runs::{self, RunRecord},
+    runs::{self, RunRecord, Stage, StageRecord},
     tally::{IngestTally, Reasons, SourceTally},
     time::Day,
 };
@@ -57,40 +56,33 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         again: again.map(|source| Again { source, from: arguments.from, to: arguments.to }),
         ..Options::default()
     };
-    stage(session, &config, book.as_ref(), &options)
-}
-
-/// Ingests, notes it and says it: the stage of this command and of `run`.
-pub(super) fn stage(
-    session: &Session,
-    config: &Config,
-    book: Option<&Book>,
-    options: &Options,
-) -> Result<Outcome, Failure> {
     let started = session.clock.now();
     let watch = progress::Reading::new(session.is_interactive());
-    let done = ingest::run(config, book, options, &watch)?;
+    let done = ingest::run(&config, book.as_ref(), &options, &watch)?;
     drop(watch);
-
-    if let (Some(book), false) = (book, options.dry_run) {
-        runs::store(book, &RunRecord::of_ingest(started, session.clock.now(), &done))?;
+    if let (Some(book), false) = (&book, options.dry_run) {
+        let record = RunRecord::of_stage(Stage::Ingest, started, session.clock.now(), StageRecord::ingest(&done));
+        runs::store(book, &record)?;
     }
     if !session.global.quiet {
         listing::print(&report(&done, options.dry_run))?;
     }
-    let failed = done.notes.iter().any(|note| note.is_failure);
-    let set_aside = done.tally.sources.values().any(|tally| tally.broken > 0);
-    Ok(if failed {
+    Ok(outcome(&done))
+}
+
+/// How well it went.
+pub(super) fn outcome(done: &ingest::Outcome) -> Outcome {
+    if done.notes.iter().any(|note| note.is_failure) {
         Outcome::Partly
-    } else if set_aside {
+    } else if done.tally.sources.values().any(|tally| tally.broken > 0) {
         Outcome::SetAside
     } else {
         Outcome::Done
-    })
+    }
 }
 
 /// What was done, for a person.
-fn report(done: &ingest::Outcome, dry_run: bool) -> String {
+pub(super) fn report(done: &ingest::Outcome, dry_run: bool) -> String {
     let mut text = sources(&done.tally);
     for (name, tally) in &done.tally.sources {
         text.push_str(&details(name, tally));

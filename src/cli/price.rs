@@ -14,8 +14,8 @@ use crate::{
     book::{Book, layout::VERSION_FILE},
     charges::{self, Books, Cause, Change, Options},
     config::Config,
-    pricing::{self, Refused},
-    runs::{self, RunRecord},
+    night::Prices,
+    runs::{self, RunRecord, Stage, StageRecord},
     time::{Day, Instant},
 };
 
@@ -50,11 +50,10 @@ pub(super) struct Arguments {
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
     let config = session.config()?;
     if arguments.output.is_none() && !arguments.dry_run {
-        let live = Session::book_for_writing(&config, "price")?;
-        return stage(session, &config, &live, arguments.from, arguments.to);
+        return live(session, &config, arguments);
     }
     let started = session.clock.now();
-    let prices = pricing::read(&config.pricing_dir()).into_book().map_err(Refused)?;
+    let prices = Prices::read(&config)?.book;
     let options = Options {
         from: arguments.from,
         to: arguments.to,
@@ -69,7 +68,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         let own = beside(&live, dir)?;
         charges::copy_usage(&live, &own, &options)?;
         let done = price(Books { usage: &own, charges: &own })?;
-        runs::store(&own, &RunRecord::of_price(started, session.clock.now(), options.known_on, &done))?;
+        runs::store(&own, &record(session, started, options.known_on, &done))?;
         done
     } else {
         let live = Book::open(&config.book_dir())?;
@@ -79,26 +78,21 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     tell(session, &done, arguments.dry_run)
 }
 
-/// Prices the live book, notes it and says it: the stage of this command and of
-/// `run`.
-pub(super) fn stage(
-    session: &Session,
-    config: &Config,
-    live: &Book,
-    from: Option<Day>,
-    to: Option<Day>,
-) -> Result<Outcome, Failure> {
+/// Prices the live book, notes it and says it.
+fn live(session: &Session, config: &Config, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let book = Session::book_for_writing(config, "price")?;
     let started = session.clock.now();
-    let draft = pricing::read(&config.pricing_dir());
-    let rows: Vec<_> = draft.digests().collect();
-    let prices = draft.into_book().map_err(Refused)?;
+    let Arguments { from, to, .. } = *arguments;
     let options = Options { from, to, memory: session.global.memory, ..Options::known_on(started) };
     let watch = progress::Pricing::new(session.is_interactive());
-    let done = charges::run(config, &prices, Books { usage: live, charges: live }, &options, &watch)?;
+    let done = Prices::read(config)?.apply(config, &book, &options, &watch)?;
     drop(watch);
-    charges::note_pricing(live, options.known_on, rows)?;
-    runs::store(live, &RunRecord::of_price(started, session.clock.now(), options.known_on, &done))?;
+    runs::store(&book, &record(session, started, started, &done))?;
     tell(session, &done, false)
+}
+
+fn record<'d>(session: &Session, started: Instant, known_on: Instant, done: &'d charges::Outcome) -> RunRecord<'d> {
+    RunRecord::of_stage(Stage::Price, started, session.clock.now(), StageRecord::price(known_on, done))
 }
 
 /// Says what was done, and how well.
@@ -106,13 +100,18 @@ fn tell(session: &Session, done: &charges::Outcome, dry_run: bool) -> Result<Out
     if !session.global.quiet {
         listing::print(&report(done, dry_run))?;
     }
-    Ok(if !done.failed.is_empty() {
+    Ok(outcome(done))
+}
+
+/// How well it went.
+pub(super) fn outcome(done: &charges::Outcome) -> Outcome {
+    if !done.failed.is_empty() {
         Outcome::Partly
     } else if done.totals.unpriced > 0 || done.totals.unattributed > 0 {
         Outcome::SetAside
     } else {
         Outcome::Done
-    })
+    }
 }
 
 /// A book to write beside the live one: a new directory, or one made like this
@@ -143,7 +142,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
 const SHOWN_CHANGES: usize = 20;
 
 /// What was done, for a person.
-fn report(done: &charges::Outcome, dry_run: bool) -> String {
+pub(super) fn report(done: &charges::Outcome, dry_run: bool) -> String {
     let mut text = days(done, dry_run);
     if done.totals.requests > 0 {
         text.push_str(&totals(done));

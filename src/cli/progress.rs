@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{charges, ingest::Watch, time::Day};
+use crate::{charges, ingest::Watch, night, time::Day};
 
 /// Shows how much has been read.
 #[derive(Debug)]
@@ -32,6 +32,22 @@ impl Watch for Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Shows how far a night is, stage by stage.
+#[derive(Debug)]
+pub(super) struct Nightly {
+    pub(super) is_interactive: bool,
+}
+
+impl night::Watch for Nightly {
+    fn reading(&self) -> Box<dyn Watch> {
+        Box::new(Reading::new(self.is_interactive))
+    }
+
+    fn pricing(&self) -> Box<dyn charges::Watch> {
+        Box::new(Pricing::new(self.is_interactive))
     }
 }
 

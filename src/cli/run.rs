@@ -6,8 +6,8 @@
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, audit, ingest, price};
-use crate::ingest::Options;
+use super::{Failure, Outcome, Session, audit, ingest, listing, price, progress};
+use crate::night::{Done, Night, StageError};
 
 /// Runs the whole night: reads what is new in every source, prices and rolls up
 /// what changed, and audits it. Running it twice changes nothing.
@@ -22,25 +22,54 @@ pub(super) struct Arguments {}
 pub(super) fn run(session: &Session) -> Result<Outcome, Failure> {
     let config = session.config()?;
     let book = Session::book_for_writing(&config, "run")?;
-    let options = Options { memory: session.global.memory, ..Options::default() };
+    let night = Night { config: &config, book: &book, clock: &session.clock, memory: session.global.memory };
+    let done = night.run(&progress::Nightly { is_interactive: session.is_interactive() })?;
+    if !session.global.quiet {
+        listing::print(&report(&done))?;
+    }
+    finish(done)
+}
+
+/// What every stage came to, for a person.
+pub(super) fn report(done: &Done) -> String {
+    let Done { ingest, price, audit } = done;
+    let mut text = String::new();
+    text.extend(ingest.as_ref().map(|done| ingest::report(done, false)));
+    text.extend(price.as_ref().map(|done| price::report(done, false)));
+    text.extend(audit.as_ref().map(audit::report));
+    text
+}
+
+/// How well the night went. The first failure decides the exit code, and all
+/// others are told before it.
+pub(super) fn finish(done: Done) -> Result<Outcome, Failure> {
     let stages = [
-        ingest::stage(session, &config, Some(&book), &options),
-        price::stage(session, &config, &book, None, None),
-        audit::stage(session, &config, &book),
+        done.ingest.map(|done| ingest::outcome(&done)),
+        done.price.map(|done| price::outcome(&done)),
+        done.audit.map(|done| audit::outcome(&done)),
     ];
     let mut worst = Outcome::Done;
     let mut first: Option<Failure> = None;
     for stage in stages {
         match stage {
             Ok(outcome) => worst = worse(worst, outcome),
-            Err(failure) => match &first {
-                None => first = Some(failure),
-                Some(known) if known.error.to_string() == failure.error.to_string() => {}
-                Some(_) => tracing::error!("{:#}", failure.error),
-            },
+            Err(StageError::LeftOut(_)) if first.is_some() => {}
+            Err(error) if first.is_none() => first = Some(failure(error)),
+            Err(error) => tracing::error!("{:#}", anyhow::Error::from(error)),
         }
     }
     first.map_or(Ok(worst), Err)
+}
+
+/// With the exit code of what failed.
+fn failure(error: StageError) -> Failure {
+    match error {
+        StageError::Ingest(error) => error.into(),
+        StageError::Prices(error) => error.into(),
+        StageError::Price(error) => error.into(),
+        StageError::Audit(error) => error.into(),
+        error @ StageError::LeftOut(_) => error.into(),
+    }
 }
 
 /// What a monitor should hear of two stages.

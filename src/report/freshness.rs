@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Pool, Role, Source},
     money::Usd,
     periods::Calendar,
-    runs::{self, Past},
+    runs::{self, Past, Stage},
     teams::OverTime,
     time::{Day, Instant},
 };
@@ -166,7 +166,7 @@ pub struct LastRuns {
 
 impl LastRuns {
     pub(super) fn of(book: &Book) -> Result<Self, ReportError> {
-        Ok(Self { ingest: runs::last(book, &["run", "ingest"])?, price: runs::last(book, &["run", "price"])? })
+        Ok(Self { ingest: runs::last(book, Stage::Ingest)?, price: runs::last(book, Stage::Price)? })
     }
 
     /// What was logged until then is in the book, and priced; `None` where it

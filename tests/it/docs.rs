@@ -23,7 +23,7 @@ fn doc(name: &str) -> String {
 }
 
 /// Holds a generated page against the one in `docs/`, or writes it.
-fn check_generated(name: &str, text: &str) {
+pub(crate) fn check_generated(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("SPENDBOOK_UPDATE_DOCS").is_some() {
         fs::write(&path, text).unwrap();

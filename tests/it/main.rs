@@ -7,6 +7,7 @@ mod charges;
 mod config_schema;
 mod demo;
 mod docs;
+mod errors;
 mod faults;
 mod formats;
 mod mutations;

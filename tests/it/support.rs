@@ -94,6 +94,11 @@ impl TestRun {
         Self::at(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()), config)
     }
 
+    /// A directory with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+    }
+
     fn at(dir: std::io::Result<TempDir>, config: &str) -> Self {
         let run = Self { dir: dir.expect("a temporary directory") };
         run.write("spendbook.toml", config);

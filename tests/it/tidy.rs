@@ -16,6 +16,7 @@ const STAGES: &[&[&str]] = &[
     &["audit"],
     &["runs", "bundled", "demo"],
     &["report"],
+    &["night"],
     &["doctor"],
     &["cli"],
 ];
