@@ -34,8 +34,9 @@ use crate::{
     book::{Book, BookError, layout::DayTable},
     budgets::{Ledger, Scope, Timeline, TooLarge},
     config::Config,
-    policy::{self, History, Policies, PolicyError},
+    policy::{History, Kept, Policies},
     pricing::PriceBook,
+    teams::Registry,
     time::{Day, Instant},
 };
 
@@ -71,8 +72,6 @@ pub enum AuditError {
     #[error(transparent)]
     Book(#[from] BookError),
     #[error(transparent)]
-    Policy(#[from] PolicyError),
-    #[error(transparent)]
     TooLarge(#[from] TooLarge),
     #[error("`{path}` in the book: {source}")]
     Parquet { path: String, source: parquet::errors::ParquetError },
@@ -84,30 +83,28 @@ pub enum AuditError {
     TooMuch { day: Day },
 }
 
-/// Looks through every day whose violations are not as they should be, after
-/// noting what the config says now.
+/// Looks through every day whose violations are not as they should be.
 ///
 /// # Errors
 /// Where the book cannot be read or written. A day that cannot be looked
 /// through is in [`Outcome::failed`], and the others go on.
-pub fn run(config: &Config, prices: &PriceBook, book: &Book, now: Instant) -> Result<Outcome, AuditError> {
-    let mut history = policy::read(book)?;
-    let new = history.observe(config, now);
-    policy::append(book, &new)?;
-    let mut outcome = Outcome { policy_changes: new.len(), ..Outcome::default() };
-    let policies = Policies::new(&history, config);
-    let rules = Rules { policies: &policies, prices, known_on: now };
+pub fn run(config: &Config, prices: &PriceBook, kept: &Kept, book: &Book, now: Instant) -> Result<Outcome, AuditError> {
+    let Kept { history, changes } = kept;
+    let mut outcome = Outcome { policy_changes: *changes, ..Outcome::default() };
+    let policies = Policies::new(history, config);
+    let registry = Registry::new(config);
+    let rules = Rules { policies: &policies, registry: &registry, prices, known_on: now };
     let days = book.days(DayTable::Charges)?;
     let usage = book.days(DayTable::Usage)?;
     outcome.unpriced_days = usage.into_iter().filter(|day| days.binary_search(day).is_err()).collect();
 
     let mut memo = Memo::read(book)?;
     let known = memo.clone();
-    let everything = everything(&history, config, prices);
+    let everything = everything(history, config, prices);
     let doubtful = doubtful(book, &days, &memo, &everything, &mut outcome)?;
     if !doubtful.is_empty() {
-        let night = Night::new(book, &history, config, &days)?;
-        let pools = history.pools();
+        let night = Night::new(book, history, config, &registry, &days)?;
+        let pools = history.pools(config);
         let ledger = night.spends.ledger(&pools, now);
         for (day, before) in doubtful {
             match night.audit(book, day, rules, &ledger) {
@@ -172,7 +169,9 @@ fn everything(history: &History, config: &Config, prices: &PriceBook) -> String 
     let names: Vec<_> = config.teams.values().map(|team| (&team.name, &team.formerly)).collect();
     let aliases: Vec<_> = prices.aliases().iter().map(|alias| alias.digest.to_string()).collect();
     let week = (config.book.week_start, config.book.timezone);
-    format!("{history:?} {names:?} {aliases:?} {week:?}")
+    let keys: Vec<_> =
+        config.keys.iter().map(|key| (&key.name, &key.fingerprint, key.valid_from, key.valid_until)).collect();
+    format!("{history:?} {names:?} {aliases:?} {week:?} {keys:?}")
 }
 
 /// What the days that are looked through share.
@@ -183,9 +182,15 @@ struct Night {
 }
 
 impl Night {
-    fn new(book: &Book, history: &History, config: &Config, days: &[Day]) -> Result<Self, AuditError> {
+    fn new(
+        book: &Book,
+        history: &History,
+        config: &Config,
+        registry: &Registry<'_>,
+        days: &[Day],
+    ) -> Result<Self, AuditError> {
         let budgets = history.budgets(config);
-        let spends = if budgets.is_empty() { Spends::default() } else { Spends::read(book, days, &budgets)? };
+        let spends = if budgets.is_empty() { Spends::default() } else { Spends::read(book, days, &budgets, registry)? };
         Ok(Self { spends, budgets, days: days.iter().copied().collect() })
     }
 

@@ -19,9 +19,8 @@ mod timeline;
 use std::fmt;
 
 use crate::{
-    config::Config,
     money::Usd,
-    periods::{Calendar, Period, PeriodSpan},
+    periods::{Calendar, PeriodSpan},
     time::Instant,
 };
 
@@ -153,22 +152,6 @@ pub fn percent(part: Usd, whole: Usd) -> i64 {
     }
     let percent = part.checked_mul(100).map(|hundredfold| hundredfold.div_euclid(whole));
     percent.and_then(|percent| i64::try_from(percent).ok()).unwrap_or(if part < 0 { i64::MIN } else { i64::MAX })
-}
-
-/// Every budget of a config, as if it had always stood.
-pub fn of_config(config: &Config) -> Vec<(Scope, Timeline)> {
-    let organization = (Scope::Organization, &config.organization.budgets);
-    let teams = config.teams.values().map(|team| (Scope::Team(team.name.clone()), &team.budgets));
-    let mut timelines = Vec::new();
-    for (scope, budgets) in std::iter::once(organization).chain(teams) {
-        for (_, period) in Period::ALL {
-            let of_period: Vec<_> = budgets.iter().filter(|budget| budget.period == period).cloned().collect();
-            if !of_period.is_empty() {
-                timelines.push((scope.clone(), Timeline::always(period, config.book.week_start, of_period)));
-            }
-        }
-    }
-    timelines
 }
 
 impl Scope {

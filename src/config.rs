@@ -26,7 +26,7 @@ use std::{
 
 use toml::de::DeTable;
 
-pub use budgets::{Budget, Organization, Period, Policy, Team};
+pub use budgets::{Budget, Model, Organization, Period, Policy, Team};
 pub use custom::{CachePlace, CustomField, CustomMapping, Mapped, Place, TimeFormat, Unit};
 pub use document::{ConfigError, ConfigErrors};
 pub use environment::{CONFIG_VARIABLE, Secret, SecretError, SecretFrom, locate};
@@ -55,6 +55,8 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// By name.
     pub pools: BTreeMap<String, Pool>,
+    /// Those with a budget of their own, by name.
+    pub models: BTreeMap<String, Model>,
     pub mail: Mail,
     pub privacy: Privacy,
     pub reconcile: Reconcile,
@@ -157,15 +159,18 @@ fn read(mut root: Table<'_>, path: &Path, formats: &[&'static str]) -> Config {
     let sources = source::read_all(root.tables("source"), book.timezone, formats);
     let (teams, team_names) =
         root.table("teams").map(|table| budgets::read_teams(&table, book.timezone, &organization)).unwrap_or_default();
-    let known = keys::Known { teams: &teams, team_names: &team_names };
+    let above = budgets::Above { timezone: book.timezone, thresholds: &organization.thresholds };
+    let known = keys::Known { teams: &teams, team_names: &team_names, above };
     let pools = root.table("pools").map(|table| keys::read_pools(&table, known)).unwrap_or_default();
     let keys = keys::read_keys(root.tables("key"), known, &pools);
+    let models = root.table("models").map(|table| budgets::read_models(&table, above)).unwrap_or_default();
     let config = Config {
         path: path.to_owned(),
         dir: path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(),
         sources,
         keys,
         pools,
+        models,
         mail: root.table("mail").map(mail::read).unwrap_or_default(),
         privacy: root.table("privacy").map(settings::read_privacy).unwrap_or_default(),
         reconcile: root.table("reconcile").map(settings::read_reconcile).unwrap_or_default(),

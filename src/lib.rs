@@ -8,6 +8,7 @@ pub mod clock;
 pub mod json;
 pub mod money;
 pub mod record;
+pub mod replace;
 pub mod secrets;
 pub mod tally;
 pub mod time;

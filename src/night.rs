@@ -4,6 +4,8 @@
 //! mistake stops no log from being read, and nothing is said about money that
 //! was not counted. How it looks is a matter of the command line.
 
+use std::path::PathBuf;
+
 use crate::{
     audit::{self, AuditError},
     book::{Book, BookError},
@@ -11,7 +13,9 @@ use crate::{
     clock::Clock,
     config::Config,
     ingest::{self, IngestError},
+    policy::{self, Kept, PolicyError},
     pricing::{self, Digest, PriceBook, Refused},
+    report::{BudgetState, ReportError, Status},
     runs::{self, RunRecord, Stage, StageRecord},
     time::Instant,
 };
@@ -37,7 +41,11 @@ pub enum StageError {
     #[error(transparent)]
     Price(#[from] ChargesError),
     #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error(transparent)]
+    State(#[from] ReportError),
     /// What it builds on failed, and has been told.
     #[error("left out: `{}` failed", .0.name())]
     LeftOut(Stage),
@@ -49,6 +57,8 @@ pub struct Done {
     pub ingest: Result<ingest::Outcome, StageError>,
     pub price: Result<charges::Outcome, StageError>,
     pub audit: Result<audit::Outcome, StageError>,
+    /// Where the state of budgets was written.
+    pub state: Result<PathBuf, StageError>,
 }
 
 /// Who is told how far it is.
@@ -64,16 +74,18 @@ impl Night<'_> {
     /// Where it cannot be noted. What stages failed at is in what is given.
     pub fn run(self, watch: &dyn Watch) -> Result<Done, BookError> {
         let started = self.clock.now();
+        // Before the prices: a mistake there does not make today's policies later ones.
+        let kept = policy::keep(self.book, self.config, started);
         let ingest = self.ingest(watch);
         let (price, audit) = match Prices::read(self.config) {
             Ok(prices) => {
                 let options = charges::Options { memory: self.memory, ..charges::Options::known_on(started) };
                 let price = prices.apply(self.config, self.book, &options, &*watch.pricing());
-                (price.map_err(StageError::from), self.audit(&prices, started))
+                (price.map_err(StageError::from), self.audit(&prices, kept, started))
             }
             Err(refused) => (Err(refused.into()), Err(StageError::LeftOut(Stage::Price))),
         };
-        let done = Done { ingest, price, audit };
+        let done = Done { ingest, price, audit, state: self.state(started) };
         runs::store(self.book, &RunRecord::of_night(started, self.clock.now(), done.records(started)))?;
         Ok(done)
     }
@@ -83,19 +95,32 @@ impl Night<'_> {
         Ok(ingest::run(self.config, Some(self.book), &options, &*watch.reading())?)
     }
 
-    fn audit(self, prices: &Prices, now: Instant) -> Result<audit::Outcome, StageError> {
-        Ok(audit::run(self.config, &prices.book, self.book, now)?)
+    fn audit(
+        self,
+        prices: &Prices,
+        kept: Result<Kept, PolicyError>,
+        now: Instant,
+    ) -> Result<audit::Outcome, StageError> {
+        Ok(audit::run(self.config, &prices.book, &kept?, self.book, now)?)
+    }
+
+    /// Writes the state of budgets where gateways look for it. It is as stale
+    /// as the charges are, and says so.
+    fn state(self, now: Instant) -> Result<PathBuf, StageError> {
+        let status = Status::of(self.book, self.config, now)?;
+        Ok(BudgetState::of(&status, self.config).publish(self.book, self.config)?)
     }
 }
 
 impl Done {
     /// What the record of the night says of each stage.
     fn records(&self, known_on: Instant) -> Vec<(Stage, StageRecord<'_>)> {
-        let Self { ingest, price, audit } = self;
+        let Self { ingest, price, audit, state } = self;
         vec![
             (Stage::Ingest, record(ingest, StageRecord::ingest)),
             (Stage::Price, record(price, |done| StageRecord::price(known_on, done))),
             (Stage::Audit, record(audit, StageRecord::audit)),
+            (Stage::State, record(state, |file| StageRecord::state(file))),
         ]
     }
 }

@@ -15,6 +15,7 @@ mod terms;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    book::Book,
     budgets::{Scope, Timeline},
     config::{Budget, Config, Key, Policy, Pool},
     periods::{Calendar, Period},
@@ -22,8 +23,10 @@ use crate::{
     time::Instant,
 };
 
-pub use store::{PolicyError, append, read};
+pub use store::PolicyError;
 pub use terms::{Bound, Policies, Terms};
+
+use store::{append, read};
 
 /// Whom a value is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +69,37 @@ pub struct Entry {
     pub value: Value,
 }
 
+/// What a run knows of policies and budgets.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    pub history: History,
+    /// How many values were new to the book.
+    pub changes: usize,
+}
+
+/// Keeps what the config says now, where that is new: what a run does once,
+/// before all that depends on budgets or policies. Twice is once.
+///
+/// # Errors
+/// Where the book cannot be read or written.
+pub fn keep(book: &Book, config: &Config, now: Instant) -> Result<Kept, PolicyError> {
+    let mut history = read(book)?;
+    let new = history.observe(config, now);
+    append(book, &new)?;
+    Ok(Kept { history, changes: new.len() })
+}
+
+/// What the book has kept, and over it what the config says now, as the next
+/// run will keep it: for those who only look.
+///
+/// # Errors
+/// Where the book cannot be read.
+pub fn known(book: &Book, config: &Config, now: Instant) -> Result<History, PolicyError> {
+    let mut history = read(book)?;
+    history.observe(config, now);
+    Ok(history)
+}
+
 /// Values with the instants from which they stand, in the order of learning.
 type Dated<T> = Vec<(Option<Instant>, T)>;
 
@@ -95,7 +129,7 @@ impl History {
     }
 
     /// Takes in what the config says now; what is new is given back, to be kept.
-    pub fn observe(&mut self, config: &Config, now: Instant) -> Vec<Entry> {
+    pub(crate) fn observe(&mut self, config: &Config, now: Instant) -> Vec<Entry> {
         let is_first = self.values.is_empty();
         let mut current = current(config);
         let gone: BTreeSet<Subject> =
@@ -168,15 +202,25 @@ impl History {
         known.into_iter().map(timeline).collect()
     }
 
-    /// The pools over time, in the order in which they were learnt.
-    pub fn pools(&self) -> OverTime<BTreeMap<String, Pool>> {
+    /// The pools over time, in the order in which they were learnt. A team that
+    /// was renamed has the shares of its former names, as it has their charges.
+    pub fn pools(&self, config: &Config) -> OverTime<BTreeMap<String, Pool>> {
         let values = self.values.get(&Subject::Pools).into_iter().flat_map(OverTime::iter);
         let pools = values.filter_map(|(since, value)| match value {
-            Value::Pools(pools) => Some((since, pools.clone())),
+            Value::Pools(pools) => Some((since, pools.values().map(|pool| with_names_now(config, pool)).collect())),
             _ => None,
         });
         OverTime::of(pools.collect())
     }
+}
+
+/// A pool by the names that its teams have now.
+fn with_names_now(config: &Config, pool: &Pool) -> (String, Pool) {
+    let mut shares = BTreeMap::new();
+    for (team, share) in &pool.shares {
+        *shares.entry(current_name(config, team).to_owned()).or_default() += share;
+    }
+    (pool.name.clone(), Pool { name: pool.name.clone(), shares })
 }
 
 /// The name that a team has now.
@@ -218,15 +262,7 @@ fn current(config: &Config) -> BTreeMap<Subject, Value> {
         (Subject::Default, Value::Policy(default)),
         (Subject::Pools, Value::Pools(config.pools.clone())),
     ]);
-    let scopes = config.teams.values().map(|team| (Scope::Team(team.name.clone()), &team.budgets));
-    for (scope, budgets) in scopes.chain([(Scope::Organization, &organization.budgets)]) {
-        for (_, period) in Period::ALL {
-            let of_period: Vec<Budget> = budgets.iter().filter(|budget| budget.period == period).cloned().collect();
-            if !of_period.is_empty() {
-                current.insert(Subject::Budget(scope.clone(), period), Value::Budgets(of_period));
-            }
-        }
-    }
+    current.extend(budgets_of(config));
     for team in config.teams.values() {
         current.insert(Subject::Team(team.name.clone()), Value::Policy(team.policy.clone()));
     }
@@ -246,6 +282,25 @@ fn current(config: &Config) -> BTreeMap<Subject, Value> {
         }
     }
     current
+}
+
+/// The budgets of everyone, by the kind of period.
+fn budgets_of(config: &Config) -> BTreeMap<Subject, Value> {
+    let teams = config.teams.values().map(|team| (Scope::Team(team.name.clone()), &team.budgets));
+    let keys = config.keys.iter().map(|key| (Scope::Key(key.name.clone()), &key.budgets));
+    let models = config.models.values().map(|model| (Scope::Model(model.name.clone()), &model.budgets));
+    let organization = [(Scope::Organization, &config.organization.budgets)];
+    let mut found = BTreeMap::new();
+    for (scope, budgets) in teams.chain(keys).chain(models).chain(organization) {
+        for (_, period) in Period::ALL {
+            let of_period: Vec<Budget> = budgets.iter().filter(|budget| budget.period == period).cloned().collect();
+            // Of the entries of a key, one has them.
+            if !of_period.is_empty() {
+                found.insert(Subject::Budget(scope.clone(), period), Value::Budgets(of_period));
+            }
+        }
+    }
+    found
 }
 
 /// The value of a subject of which the config says nothing.

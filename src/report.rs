@@ -13,7 +13,9 @@ mod status;
 mod sums;
 mod top;
 
-use crate::{book::BookError, budgets::TooLarge, charges::ChargesError};
+use std::{io, path::PathBuf};
+
+use crate::{book::BookError, budgets::TooLarge, charges::ChargesError, policy::PolicyError};
 
 pub use budget_state::BudgetState;
 pub use freshness::{Heard, LastRuns, SourceState, last_heard};
@@ -27,6 +29,10 @@ pub enum ReportError {
     Book(#[from] BookError),
     #[error(transparent)]
     Charges(#[from] ChargesError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error("`{}` cannot be written", path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
     #[error(

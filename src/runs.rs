@@ -20,6 +20,8 @@ pub enum Stage {
     Ingest,
     Price,
     Audit,
+    /// The state of budgets for gateways.
+    State,
 }
 
 impl Stage {
@@ -29,6 +31,7 @@ impl Stage {
             Self::Ingest => "ingest",
             Self::Price => "price",
             Self::Audit => "audit",
+            Self::State => "budget-state",
         }
     }
 }
@@ -81,6 +84,9 @@ pub enum StageRecord<'r> {
         policy_changes: usize,
         days_failed: BTreeMap<String, String>,
     },
+    State {
+        file: String,
+    },
     /// It could not be done, or not to its end.
     Failed {
         error: String,
@@ -121,6 +127,11 @@ impl<'r> StageRecord<'r> {
             policy_changes: done.policy_changes,
             days_failed: done.failed.iter().map(|(day, error)| (day.to_string(), error.to_string())).collect(),
         }
+    }
+
+    /// Of where the state of budgets was written.
+    pub fn state(file: &std::path::Path) -> Self {
+        Self::State { file: file.display().to_string() }
     }
 
     pub fn failed(error: &dyn std::error::Error) -> Self {

@@ -195,6 +195,20 @@ impl<'c> Registry<'c> {
         self.entries(key).find(|entry| holds_at(entry, at))
     }
 
+    /// The registered name of a key that a log shows by its name or by its
+    /// fingerprint; what is not registered at that instant has the one it shows.
+    pub fn key_name<'k>(&self, key: &'k str, at: Instant) -> &'k str
+    where
+        'c: 'k,
+    {
+        self.entry(key, at).map_or(key, |entry| &entry.name)
+    }
+
+    /// Whether a key that a log shows has this registered name at some time.
+    pub fn may_be(&self, key: &str, name: &str) -> bool {
+        key == name || self.entries(key).any(|entry| entry.name == name)
+    }
+
     /// Every entry of a key, by its name before those by its fingerprint.
     fn entries(&self, key: &str) -> impl Iterator<Item = &'c Key> {
         let entries = [self.by_name.get(key), self.by_fingerprint.get(key)];

@@ -13,7 +13,7 @@ use crate::{
     config::Pool,
     money::Usd,
     periods::PeriodSpan,
-    teams::OverTime,
+    teams::{OverTime, Registry},
     time::{Day, Instant},
 };
 
@@ -32,20 +32,33 @@ pub(super) struct Spends {
 
 impl Spends {
     /// Reads the totals of these days, as finely as the budgets need.
-    pub(super) fn read(book: &Book, days: &[Day], budgets: &[(Scope, Timeline)]) -> Result<Self, AuditError> {
+    pub(super) fn read(
+        book: &Book,
+        days: &[Day],
+        budgets: &[(Scope, Timeline)],
+        registry: &Registry<'_>,
+    ) -> Result<Self, AuditError> {
         let by_key = budgets.iter().any(|(scope, _)| matches!(scope, Scope::Key(_)));
+        let registry = by_key.then_some(registry);
         let by_model = budgets.iter().any(|(scope, _)| matches!(scope, Scope::Model(_)));
         let mut spends = Self::default();
         for &day in days {
             let Some(rollup) = DayFile::open(book, DayTable::Rollup, day)? else {
                 return Err(AuditError::NoTotals { day });
             };
-            rollup.batches(&ROLLUP, None, |columns| spends.add(columns, day, by_key, by_model))?;
+            rollup.batches(&ROLLUP, None, |columns| spends.add(columns, day, registry, by_model))?;
         }
         Ok(spends)
     }
 
-    fn add(&mut self, columns: &Columns<'_>, day: Day, by_key: bool, by_model: bool) -> Result<(), AuditError> {
+    /// `registry` is there where keys matter.
+    fn add(
+        &mut self,
+        columns: &Columns<'_>,
+        day: Day,
+        registry: Option<&Registry<'_>>,
+        by_model: bool,
+    ) -> Result<(), AuditError> {
         let buckets = columns.instants("bucket_start")?;
         let (team, key, model) = (columns.words("team")?, columns.words("key")?, columns.words("model_billed")?);
         let costs = columns.amounts("cost")?;
@@ -53,10 +66,11 @@ impl Spends {
             // What has no price adds nothing.
             let Some(cost) = amount(costs, row) else { continue };
             let own = |text: Option<&str>| text.map(str::to_owned);
+            let at = Instant::from_micros(buckets.value(row));
             let sum = (
-                Instant::from_micros(buckets.value(row)),
+                at,
                 own(team.get(row)),
-                own(key.get(row).filter(|_| by_key)),
+                own(registry.and_then(|registry| Some(registry.key_name(key.get(row)?, at)))),
                 own(model.get(row).filter(|_| by_model)).unwrap_or_default(),
             );
             let sum = self.sums.entry(sum).or_default();

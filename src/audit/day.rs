@@ -18,6 +18,7 @@ use crate::{
     policy::{Bound, Policies, Terms},
     pricing::PriceBook,
     record::Status,
+    teams::Registry,
     time::Instant,
 };
 
@@ -25,6 +26,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'r> {
     pub policies: &'r Policies,
+    /// For the names of keys that have a budget.
+    pub registry: &'r Registry<'r>,
     /// For the names of models.
     pub prices: &'r PriceBook,
     pub known_on: Instant,
@@ -149,7 +152,7 @@ impl<'r> DayAudit<'r> {
         }
         self.note_unknown(row);
         for exhaustion in &mut self.exhaustions {
-            exhaustion.push(row);
+            exhaustion.push(row, self.rules.registry);
         }
         if !row.counts_per_minute() {
             return;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::row::Row;
-use crate::{budgets::Scope, money::Usd, record::Status, time::Instant};
+use crate::{budgets::Scope, money::Usd, record::Status, teams::Registry, time::Instant};
 
 /// A budget in one of its periods, as a day begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +50,12 @@ impl Exhaustion {
     }
 
     /// Whether a request is paid from it.
-    fn concerns(&self, row: &Row<'_>) -> bool {
+    fn concerns(&self, row: &Row<'_>, registry: &Registry<'_>) -> bool {
         let Allowance { from, until, scope, .. } = &self.allowance;
         let is_in_scope = match scope {
             Scope::Organization => true,
             Scope::Team(team) => row.team == Some(team.as_str()),
-            Scope::Key(key) => row.key == Some(key.as_str()),
+            Scope::Key(key) => row.key.is_some_and(|shown| registry.key_name(shown, row.ts) == key),
             Scope::Model(model) => row.model_billed == model,
         };
         is_in_scope && (*from..*until).contains(&row.ts)
@@ -63,8 +63,8 @@ impl Exhaustion {
 
     /// The request that reaches the budget is not after it. One that the
     /// gateway refused is no violation but the policy at work.
-    pub fn push(&mut self, row: &Row<'_>) {
-        if !self.concerns(row) {
+    pub fn push(&mut self, row: &Row<'_>, registry: &Registry<'_>) {
+        if !self.concerns(row, registry) {
             return;
         }
         let cost = row.known_cost();
@@ -87,10 +87,13 @@ impl Exhaustion {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::{
         super::testing::{at, row, usd},
         *,
     };
+    use crate::config::Config;
 
     fn allowance(limit: &str, carried: &str) -> Allowance {
         Allowance {
@@ -105,9 +108,13 @@ mod tests {
 
     /// What is told of rows: `key request spent requests cost`.
     fn told(allowance: Allowance, rows: &[Row<'_>]) -> Vec<String> {
+        let text = "[teams.chat]\n[[key]]\nname = \"hidden\"\nteam = \"chat\"\nfingerprint = \"fp_0123456789ab\"\n\
+                    valid_until = \"2026-06-02\"\n";
+        let config = Config::parse(text, Path::new("spendbook.toml")).unwrap();
+        let registry = Registry::new(&config);
         let mut exhaustion = Exhaustion::new(allowance);
         for row in rows {
-            exhaustion.push(row);
+            exhaustion.push(row, &registry);
         }
         let shown = exhaustion.by_key.iter().map(|(key, it)| {
             let key = key.as_deref().unwrap_or("-");
@@ -145,5 +152,13 @@ mod tests {
         assert_eq!(told(Allowance { scope: Scope::Organization, ..allowance("1", "0") }, &rows), ["a 3 $1.00 2 $2.00"]);
         let by_model = Scope::Model("other".to_owned());
         assert_eq!(told(Allowance { scope: by_model, ..allowance("0", "0") }, &rows), [""; 0]);
+    }
+
+    #[test]
+    fn the_budget_of_a_key_is_that_of_its_fingerprints_too() {
+        let rows = [row(1, "1", "hidden"), row(2, "2", "fp_0123456789ab"), row(3, "3", "other")];
+        let by_key = |key: &str| Allowance { scope: Scope::Key(key.to_owned()), ..allowance("1", "0") };
+        assert_eq!(told(by_key("hidden"), &rows), ["fp_0123456789ab 2 $1.00 1 $1.00"]);
+        assert_eq!(told(by_key("fp_0123456789ab"), &rows), [""; 0]);
     }
 }

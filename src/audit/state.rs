@@ -83,7 +83,10 @@ impl Inputs {
         let minute = last.iter().map(|it| format!("{} {:?} {:?} {}", it.ts.micros(), it.team, it.key, it.tokens));
         let is_present = |scope: &Scope| match scope {
             Scope::Team(team) => present.payers.iter().any(|(of, _)| of.as_ref() == Some(team)),
-            Scope::Key(key) => present.payers.iter().any(|(_, of)| of.as_ref() == Some(key)),
+            Scope::Key(key) => {
+                let shown = present.payers.iter().filter_map(|(_, of)| of.as_deref());
+                shown.into_iter().any(|shown| rules.registry.may_be(shown, key))
+            }
             Scope::Organization | Scope::Model(_) => true,
         };
         let budgets = allowances.iter().filter(|it| is_present(&it.scope)).map(|it| format!("{it:?}"));
@@ -126,7 +129,7 @@ pub(super) fn present(file: &DayFile) -> Option<Present> {
 /// What holds on a day for those that are present, and what the price book
 /// calls the models of their policies. Turns and names of others are left out.
 fn policy_texts(day: Day, present: &Present, rules: Rules<'_>) -> Vec<String> {
-    let Rules { policies, prices, known_on } = rules;
+    let Rules { policies, prices, known_on, .. } = rules;
     let mut texts: Vec<String> = Vec::new();
     let mut models: BTreeSet<String> = present.requested.values().flatten().cloned().collect();
     let mut last = Vec::new();

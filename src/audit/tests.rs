@@ -16,6 +16,7 @@ use crate::{
     policy::{History, Policies},
     pricing::{self, PriceBook},
     record::Status,
+    teams::Registry,
     time::Instant,
 };
 
@@ -62,7 +63,9 @@ fn policies(text: &str) -> Policies {
 
 fn audit(last: &[Row<'_>], rows: &[Row<'_>], allowances: Vec<Allowance>) -> (Vec<Violation>, Present) {
     let (policies, prices) = (policies(CONFIG), prices());
-    let rules = Rules { policies: &policies, prices: &prices, known_on: at(0) };
+    let config = Config::parse(CONFIG, Path::new("spendbook.toml")).unwrap();
+    let registry = Registry::new(&config);
+    let rules = Rules { policies: &policies, registry: &registry, prices: &prices, known_on: at(0) };
     let mut audit = DayAudit::new(rules, allowances);
     for row in last {
         audit.warm(row.ts, row.team, row.key, row.tokens);

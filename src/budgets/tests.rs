@@ -13,7 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    config::{Budget, Pool},
+    config::{Budget, Config, Pool},
+    periods::Period,
     teams::OverTime,
     time::Day,
 };
@@ -52,6 +53,22 @@ fn row(bucket: &str, team: &'static str, cost: &str) -> SpendRow<'static> {
         estimated_cost: Usd::ZERO,
         is_unlogged: false,
     }
+}
+
+/// Every budget of a config, as if it had always stood.
+fn of_config(config: &Config) -> Vec<(Scope, Timeline)> {
+    let organization = (Scope::Organization, &config.organization.budgets);
+    let teams = config.teams.values().map(|team| (Scope::Team(team.name.clone()), &team.budgets));
+    let mut timelines = Vec::new();
+    for (scope, budgets) in std::iter::once(organization).chain(teams) {
+        for (_, period) in Period::ALL {
+            let of_period: Vec<_> = budgets.iter().filter(|budget| budget.period == period).cloned().collect();
+            if !of_period.is_empty() {
+                timelines.push((scope.clone(), Timeline::always(period, config.book.week_start, of_period)));
+            }
+        }
+    }
+    timelines
 }
 
 fn budgets_of(text: &str, scope: &Scope) -> Timeline {

@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     money::Usd,
     night::Prices,
+    policy,
     runs::{self, RunRecord, Stage, StageRecord},
     time::{Day, Instant},
 };
@@ -84,7 +85,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 
 fn audited(session: &Session, config: &Config, book: &Book) -> Result<audit::Outcome, Failure> {
     let now = session.clock.now();
-    let done = audit::run(config, &Prices::read(config)?.book, book, now)?;
+    // Before the prices: a mistake there does not make today's policies later ones.
+    let kept = policy::keep(book, config, now)?;
+    let done = audit::run(config, &Prices::read(config)?.book, &kept, book, now)?;
     runs::store(book, &RunRecord::of_stage(Stage::Audit, now, session.clock.now(), StageRecord::audit(&done)))?;
     Ok(done)
 }

@@ -11,7 +11,6 @@
 mod data;
 
 use std::{
-    fs,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
@@ -340,32 +339,9 @@ fn print_bytes(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Puts a file into its place in one step: whoever reads it finds the old one
-/// or the new one, whole. What is no file, such as a pipe, is written to.
+/// Puts a file into its place in one step.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let write = || -> io::Result<()> {
-        let old = match fs::metadata(path) {
-            Ok(old) if !old.is_file() => return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes),
-            Ok(old) => Some(old),
-            Err(_) => None,
-        };
-        // A link stays one, to the new file.
-        let path = if old.is_some() { path.canonicalize()? } else { path.to_owned() };
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut staged = builder.prefix(".spendbook-").tempfile_in(dir)?;
-        staged.write_all(bytes)?;
-        if let Some(old) = old {
-            // Who may read it was somebody's decision.
-            staged.as_file().set_permissions(old.permissions())?;
-        }
-        staged.as_file().sync_all()?;
-        staged.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("`{}` cannot be written", path.display()))
+    crate::replace::replace(path, bytes).with_context(|| format!("`{}` cannot be written", path.display()))
 }
 
 /// A table of text: the first column to the left, the others, numbers, to the right.
@@ -464,21 +440,5 @@ mod tests {
         ] {
             assert_eq!(cell.shown(kind), expect);
         }
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_keeps_its_permissions() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("listing.csv");
-        replace(&path, b"old").unwrap();
-        let mut permissions = fs::metadata(&path).unwrap().permissions();
-        permissions.set_readonly(true);
-        fs::set_permissions(&path, permissions).unwrap();
-        replace(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert!(fs::metadata(&path).unwrap().permissions().readonly());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        let error = replace(&dir.path().join("none/listing.csv"), b"").unwrap_err();
-        assert!(error.to_string().contains("none/listing.csv` cannot be written"), "{error}");
     }
 }

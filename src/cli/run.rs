@@ -10,7 +10,8 @@ use super::{Failure, Outcome, Session, audit, ingest, listing, price, progress};
 use crate::night::{Done, Night, StageError};
 
 /// Runs the whole night: reads what is new in every source, prices and rolls up
-/// what changed, and audits it. Running it twice changes nothing.
+/// what changed, audits it, and writes the state of budgets for gateways.
+/// Running it twice changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +33,7 @@ pub(super) fn run(session: &Session) -> Result<Outcome, Failure> {
 
 /// What every stage came to, for a person.
 pub(super) fn report(done: &Done) -> String {
-    let Done { ingest, price, audit } = done;
+    let Done { ingest, price, audit, .. } = done;
     let mut text = String::new();
     text.extend(ingest.as_ref().map(|done| ingest::report(done, false)));
     text.extend(price.as_ref().map(|done| price::report(done, false)));
@@ -47,6 +48,7 @@ pub(super) fn finish(done: Done) -> Result<Outcome, Failure> {
         done.ingest.map(|done| ingest::outcome(&done)),
         done.price.map(|done| price::outcome(&done)),
         done.audit.map(|done| audit::outcome(&done)),
+        done.state.map(|_| Outcome::Done),
     ];
     let mut worst = Outcome::Done;
     let mut first: Option<Failure> = None;
@@ -67,7 +69,9 @@ fn failure(error: StageError) -> Failure {
         StageError::Ingest(error) => error.into(),
         StageError::Prices(error) => error.into(),
         StageError::Price(error) => error.into(),
+        StageError::Policy(error) => error.into(),
         StageError::Audit(error) => error.into(),
+        StageError::State(error) => error.into(),
         error @ StageError::LeftOut(_) => error.into(),
     }
 }

@@ -1,5 +1,5 @@
-//! `[organization]` and `[teams.X]`: budgets, thresholds, limits and who is
-//! told.
+//! `[organization]`, `[teams.X]` and `[models.X]`: budgets, thresholds, limits
+//! and who is told.
 //!
 //! What a budget or team does not say comes from the level above: zones from
 //! the team and the book, thresholds from the team and the organization. Here
@@ -46,6 +46,14 @@ pub struct Team {
     pub thresholds: Vec<u16>,
     pub policy: Policy,
     pub timezone: Tz,
+}
+
+/// `[models.X]`: what may be spent on a model, whoever spends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// The price book's name of it.
+    pub name: String,
+    pub budgets: Vec<Budget>,
 }
 
 /// An amount for each period of a calendar.
@@ -117,9 +125,9 @@ impl Default for Organization {
 
 /// What the budgets of a table take from the level above.
 #[derive(Debug, Clone, Copy)]
-struct Above<'a> {
-    timezone: Tz,
-    thresholds: &'a [u16],
+pub(super) struct Above<'a> {
+    pub(super) timezone: Tz,
+    pub(super) thresholds: &'a [u16],
 }
 
 pub(super) fn read_organization(mut table: Table<'_>, timezone: Tz) -> Organization {
@@ -179,6 +187,33 @@ pub(super) fn read_teams(
     (read, names)
 }
 
+/// `[models.X]`, by name.
+pub(super) fn read_models(models: &Table<'_>, above: Above<'_>) -> BTreeMap<String, Model> {
+    let mut read = BTreeMap::new();
+    for (name, span, item) in models.named() {
+        if name.trim().is_empty() || name.trim() != name || name.chars().any(char::is_control) {
+            models.add(
+                span,
+                Problem::BadValue {
+                    field: "the name of a model".to_owned(),
+                    found: name.to_owned(),
+                    expected: "a name on one line without spaces around it".to_owned(),
+                    suggestion: None,
+                },
+            );
+        }
+        let shown = format!("[models.{}]", super::problem::toml_key(&crate::secrets::redact(name)));
+        let Some(mut table) = item.table(&shown) else { continue };
+        let timezone = table.get("timezone").and_then(|item| item.zone()).unwrap_or(above.timezone);
+        let thresholds =
+            table.get("thresholds").map_or_else(|| above.thresholds.to_vec(), |item| self::thresholds(&item));
+        let budgets = budgets(&mut table, Above { timezone, thresholds: &thresholds });
+        table.finish();
+        read.insert(name.to_owned(), Model { name: name.to_owned(), budgets });
+    }
+    read
+}
+
 /// What is wrong with the name of a team; `shared:` is what the teams of
 /// shared keys begin with.
 pub(super) fn team_name_problem(name: &str) -> Option<&'static str> {
@@ -231,7 +266,7 @@ fn thresholds(item: &Item<'_>) -> Vec<u16> {
 
 /// `monthly_budget_usd` and every `[[….budget]]`: of one period at most one
 /// from the same day on.
-fn budgets(table: &mut Table<'_>, above: Above<'_>) -> Vec<Budget> {
+pub(super) fn budgets(table: &mut Table<'_>, above: Above<'_>) -> Vec<Budget> {
     let mut budgets: Vec<(Budget, Span)> = Vec::new();
     if let Some(item) = table.get("monthly_budget_usd")
         && let Some(amount) = item.amount()

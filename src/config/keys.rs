@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    budgets::{Policy, Team, read_policy},
+    budgets::{Above, Budget, Policy, Team, budgets, read_policy},
     document::Span,
-    problem::{Problem, nearest, toml_key},
+    problem::{Problem, nearest, quoted, toml_key},
     reader::{Item, Table},
 };
 use crate::{money::Usd, secrets, time::Instant};
@@ -33,6 +33,8 @@ pub struct Key {
     /// Who answers for it.
     pub owner: Option<String>,
     pub policy: Policy,
+    /// Of all entries of a name, one may have budgets: they are the key's.
+    pub budgets: Vec<Budget>,
 }
 
 /// Whose key it is.
@@ -62,9 +64,20 @@ pub(super) struct Known<'a> {
     pub(super) teams: &'a BTreeMap<String, Team>,
     /// Names, also where what stands under them could not be read.
     pub(super) team_names: &'a [(String, Span)],
+    /// What the budgets of a shared key have.
+    pub(super) above: Above<'a>,
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
+    /// What the budgets of a key have where they say nothing else.
+    fn above(self, holder: Option<&Holder>) -> Above<'a> {
+        let team = match holder {
+            Some(Holder::Team(team)) => self.teams.get(team),
+            _ => None,
+        };
+        team.map_or(self.above, |team| Above { timezone: team.timezone, thresholds: &team.thresholds })
+    }
+
     /// Notes a team that there is none of.
     fn check_team(self, name: &str, at: Span, table: &Table<'_>) {
         if self.team_names.iter().any(|(known, _)| known == name) && !self.is_former(name) {
@@ -194,6 +207,7 @@ fn read_key(
         replaces: replaces.as_ref().and_then(Item::string),
         owner: text(table.get("owner")),
         policy: read_policy(&mut table),
+        budgets: budgets(&mut table, known.above(holder.as_ref())),
     };
     if let Some(item) = replaces.filter(|_| key.replaces.as_ref() == Some(&key.name)) {
         item.add(Problem::Conflict {
@@ -204,9 +218,28 @@ fn read_key(
     let name = name.map_or(table.span(), |item| item.span);
     let fingerprint = fingerprint.map(|item| item.span);
     check_overlap(&table, &key, (name, fingerprint), earlier);
+    check_budgets(&table, &key, name, earlier);
     table.finish();
     // A key of nobody is kept for the checks of the keys after it; it has been noted.
     (!key.name.is_empty()).then_some(Placed { key, name, fingerprint })
+}
+
+/// A budget is of a key by its name, whatever its entries: what stands in two
+/// of them would be one budget twice, or two that look like one.
+fn check_budgets(table: &Table<'_>, key: &Key, at: Span, earlier: &[Placed]) {
+    let has_budgets = |key: &Key| !key.budgets.is_empty();
+    let same = |other: &&Placed| other.key.name == key.name && has_budgets(&other.key);
+    if let Some(other) = earlier.iter().find(same).filter(|_| has_budgets(key)) {
+        let span = table.span_of("monthly_budget_usd").or_else(|| table.span_of("budget")).unwrap_or(at);
+        let line = table.line(other.name);
+        table.add(
+            span,
+            Problem::Conflict {
+                found: format!("the key {} has budgets in another entry too, on line {line}", quoted(&key.name)),
+                expected: "all of them in one entry, with `valid_from` where they change".to_owned(),
+            },
+        );
+    }
 }
 
 /// Exactly one of `team` and `pool`.

@@ -68,6 +68,9 @@ pub struct Reconcile {
 pub struct Run {
     /// Requested at the end of each night, so that another program can miss it.
     pub ping_url: Option<String>,
+    /// Where each run writes the state of budgets, as written; in the book
+    /// where it is not given.
+    pub budget_state: Option<PathBuf>,
 }
 
 impl KeptTable {
@@ -147,6 +150,16 @@ fn directory(item: &Item<'_>) -> Option<PathBuf> {
     Some(PathBuf::from(text))
 }
 
+/// A file on this machine.
+fn file(item: &Item<'_>) -> Option<PathBuf> {
+    let text = item.text_of("the path of a file in quotes")?;
+    if text.contains("://") || text.ends_with('/') {
+        item.bad("the path of a file on this machine", None);
+        return None;
+    }
+    Some(PathBuf::from(text))
+}
+
 /// `keep = { usage = "400d" }`, or one time for every table: `keep = "400d"`.
 fn keep(item: &Item<'_>) -> BTreeMap<KeptTable, u32> {
     if !item.is_table() {
@@ -184,8 +197,9 @@ pub(super) fn read_reconcile(mut table: Table<'_>) -> Reconcile {
 
 pub(super) fn read_run(mut table: Table<'_>) -> Run {
     let ping_url = table.get("ping_url").and_then(|item| url(&item));
+    let budget_state = table.get("budget_state").and_then(|item| file(&item));
     table.finish();
-    Run { ping_url }
+    Run { ping_url, budget_state }
 }
 
 /// A URL to request, without a name and password in it.

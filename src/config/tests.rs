@@ -135,8 +135,10 @@ fn the_example_of_the_design_means_what_it_says() {
             replaces: None,
             owner: None,
             policy: Policy::default(),
+            budgets: Vec::new(),
         }],
         pools: BTreeMap::new(),
+        models: BTreeMap::new(),
         mail: Mail { from: mailbox("Spendbook <spendbook@example.com>"), transport: Transport::Directory },
         privacy: Privacy { users: Users::Plain },
         reconcile: Reconcile::default(),
@@ -148,6 +150,93 @@ fn the_example_of_the_design_means_what_it_says() {
     // Line ends and a byte order mark of another system change nothing.
     let windows = format!("\u{feff}{}", EXAMPLE.replace('\n', "\r\n"));
     assert_eq!(Config::parse(&windows.replace("\"openai\"", "\"native\""), &config.path).unwrap().teams, config.teams);
+}
+
+#[test]
+fn keys_and_models_have_budgets_of_their_own() {
+    let config = good(
+        r#"
+        book.timezone = "Europe/Berlin"
+        organization.thresholds = [70]
+        run.budget_state = "state/budgets.json"
+        [teams.a]
+        timezone = "Asia/Tokyo"
+        thresholds = [90]
+        [pools.p]
+        a = 100
+        [[key]]
+        name = "a-prod"
+        team = "a"
+        monthly_budget_usd = "5"
+        [[key.budget]]
+        period = "week"
+        amount_usd = "2"
+        rollover = true
+        [[key]]
+        name = "shared"
+        pool = "p"
+        monthly_budget_usd = "6"
+        [[key]]
+        name = "plain"
+        team = "a"
+        [models."llama-3.3-70b-versatile"]
+        monthly_budget_usd = "7"
+        [[models."llama-3.3-70b-versatile".budget]]
+        period = "day"
+        amount_usd = "1"
+        timezone = "UTC"
+        [models.m]
+        timezone = "America/Havana"
+        thresholds = [10]
+        monthly_budget_usd = "8"
+        "#,
+    );
+    let shown = |budgets: &[Budget]| -> Vec<String> {
+        let text =
+            |it: &Budget| format!("{} {} {} {:?}", it.period.name(), it.amount.shown(), it.timezone, it.thresholds);
+        budgets.iter().map(text).collect()
+    };
+    let key = |at: usize| shown(&config.keys[at].budgets);
+    assert_eq!(key(0), ["month $5.00 Asia/Tokyo [90]", "week $2.00 Asia/Tokyo [90]"]);
+    assert_eq!(key(1), ["month $6.00 Europe/Berlin [70]"]);
+    assert_eq!(key(2), [""; 0]);
+    let model = |name: &str| shown(&config.models[name].budgets);
+    assert_eq!(model("llama-3.3-70b-versatile"), ["month $7.00 Europe/Berlin [70]", "day $1.00 UTC [70]"]);
+    assert_eq!(model("m"), ["month $8.00 America/Havana [10]"]);
+    assert_eq!(config.run.budget_state.as_deref(), Some(Path::new("state/budgets.json")));
+}
+
+#[test]
+fn the_budgets_of_a_key_stand_in_one_of_its_entries() {
+    let text = r#"
+[teams.a]
+[[key]]
+name = "k"
+team = "a"
+valid_until = "2026-06-01"
+monthly_budget_usd = "5"
+[[key]]
+name = "k"
+team = "a"
+valid_from = "2026-06-01"
+[[key.budget]]
+period = "day"
+amount_usd = "1"
+[models." m"]
+monthly_budget_usd = 0.5
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:11:1: the key `k` has budgets in another entry too, on line 3, expected all of them in one entry, with `valid_from` where they change (config-conflict)
+     11 | [[key.budget]]
+        | ^^^^^^^^^^^^^^
+    f:14:9: the name of a model is ` m`, expected a name on one line without spaces around it (config-bad-value)
+     14 | [models." m"]
+        |         ^^^^
+    f:15:22: `monthly_budget_usd` is the float `0.5`, expected an amount in quotes or a whole number (config-float-amount)
+     15 | monthly_budget_usd = 0.5
+        |                      ^^^
+        = write `monthly_budget_usd = "0.5"`, since binary floats do not hold money exactly
+    "#);
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub enum PolicyError {
 ///
 /// # Errors
 /// Where it cannot be read.
-pub fn read(book: &Book) -> Result<History, PolicyError> {
+pub(super) fn read(book: &Book) -> Result<History, PolicyError> {
     let mut entries = Vec::new();
     for file in book.list(&Path::from(DIR))? {
         let bytes = book.get(&file)?.unwrap_or_default();
@@ -49,7 +49,7 @@ pub fn read(book: &Book) -> Result<History, PolicyError> {
 ///
 /// # Errors
 /// Where the book cannot be written.
-pub fn append(book: &Book, entries: &[Entry]) -> Result<(), BookError> {
+pub(super) fn append(book: &Book, entries: &[Entry]) -> Result<(), BookError> {
     if entries.is_empty() {
         return Ok(());
     }

@@ -130,6 +130,9 @@ fn a_renamed_team_keeps_what_it_had() {
     assert_eq!(amount("2026-05-20T00:00:00Z").as_deref(), Some("$200.00"));
     assert_eq!(amount("2026-06-20T00:00:00Z").as_deref(), Some("$300.00"));
     assert_eq!(budgets.len(), 2);
+    // It pays in May what its former name had to.
+    let pools = history.pools(&config);
+    assert_eq!(pools.at(at("2026-05-20T00:00:00Z")), Some(&config.pools));
 }
 
 #[test]
@@ -143,21 +146,25 @@ fn what_was_seen_is_kept_and_read_back() {
     );
     let full = full.replace("name = \"chat-prod\"", "name = \"chat-prod\"\nfingerprint = \"fp_0123456789ab\"");
     let config = config(&full);
-    let mut history = read(&book).unwrap();
-    let entries = history.observe(&config, at(JUNE));
-    append(&book, &entries).unwrap();
-    assert!(entries.iter().all(|entry| entry.since.is_none()));
+    // Who only looks leaves nothing.
+    let looked = known(&book, &config, at(JUNE)).unwrap();
+    assert!(read(&book).unwrap().values.is_empty());
+    let kept = keep(&book, &config, at(JUNE)).unwrap();
+    assert!(kept.changes > 0);
+    assert_eq!(looked.values, kept.history.values);
+    assert!(kept.history.values.values().flat_map(OverTime::iter).all(|(since, _)| since.is_none()));
     let mut again = read(&book).unwrap();
-    assert_eq!(again.values, history.values);
+    assert_eq!(again.values, kept.history.values);
     assert_eq!(again.observe(&config, at("2026-09-01T00:00:00Z")), []);
-    append(&book, &[]).unwrap();
+    assert_eq!(keep(&book, &config, at(JUNE)).unwrap().changes, 0);
     let other = self::config(&full.replace("chat = 60\nlab = 40", "chat = 50\nlab = 50"));
     let changed = again.observe(&other, at(JUNE));
     assert_eq!(changed.len(), 1);
     append(&book, &changed).unwrap();
     let last = read(&book).unwrap();
-    assert_eq!(last.pools().at(at("2026-05-31T14:59:59Z")), Some(&config.pools));
-    assert_eq!(last.pools().at(at("2026-05-31T15:00:00Z")), Some(&other.pools));
+    let pools = last.pools(&other);
+    assert_eq!(pools.at(at("2026-05-31T14:59:59Z")), Some(&config.pools));
+    assert_eq!(pools.at(at("2026-05-31T15:00:00Z")), Some(&other.pools));
     let policies = Policies::new(&last, &other);
     assert_eq!(policies.terms(Some("chat"), Some("fp_0123456789ab"), at(JUNE)).rpm, Some((Bound::Key, 500)));
     std::fs::write(dir.path().join("policy/000003.jsonl"), "{\"since\":null,\"of\":\"team\"}\n").unwrap();

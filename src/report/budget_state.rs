@@ -1,16 +1,19 @@
 //! The state of budgets as a small file that a gateway can read to refuse
-//! requests. Its fields are described in `docs/BUDGET_STATE.md`, and are only
-//! ever added to.
+//! requests, replaced by every run. Its fields are described in
+//! `docs/BUDGET_STATE.md`, and are only ever added to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
+use object_store::path::Path;
 use serde::Serialize;
 
-use super::Status;
+use super::{ReportError, Status};
 use crate::{
+    book::Book,
     budgets::{Scope, Standing, Statement},
     config::Config,
     money::Usd,
+    replace,
     time::Instant,
 };
 
@@ -23,7 +26,13 @@ pub struct BudgetState {
     staleness_seconds: Option<i64>,
     organization: ScopeState,
     teams: BTreeMap<String, TeamState>,
+    /// Those with a budget of their own.
+    keys: BTreeMap<String, ScopeState>,
+    models: BTreeMap<String, ScopeState>,
 }
+
+/// Where a run writes it, in the book.
+const FILE: &str = "budget-state.json";
 
 #[derive(Debug, Serialize)]
 struct TeamState {
@@ -80,6 +89,37 @@ impl BudgetState {
             staleness_seconds: known_until.map(staleness),
             organization: ScopeState::of(status, &Scope::Organization),
             teams: teams.collect(),
+            keys: budgeted(status, |scope| match scope {
+                Scope::Key(name) => Some(name),
+                _ => None,
+            }),
+            models: budgeted(status, |scope| match scope {
+                Scope::Model(name) => Some(name),
+                _ => None,
+            }),
+        }
+    }
+
+    /// Puts it where the config wants it, or else into the book, in one step:
+    /// what every run does once all is priced. Returns where that is.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn publish(&self, book: &Book, config: &Config) -> Result<PathBuf, ReportError> {
+        let text = self
+            .to_json()
+            .map_err(|error| ReportError::Unwritable { path: PathBuf::from(FILE), source: error.into() })?;
+        match &config.run.budget_state {
+            Some(path) => {
+                let path = config.resolve(path);
+                replace::replace(&path, text.as_bytes())
+                    .map_err(|source| ReportError::Unwritable { path: path.clone(), source })?;
+                Ok(path)
+            }
+            None => {
+                book.put(&Path::from(FILE), text.into())?;
+                Ok(book.root().join(FILE))
+            }
         }
     }
 
@@ -90,6 +130,12 @@ impl BudgetState {
     pub fn to_json(&self) -> serde_json::Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
+}
+
+/// The scopes of one kind that have a budget, by name.
+fn budgeted(status: &Status, name: impl Fn(&Scope) -> Option<&String>) -> BTreeMap<String, ScopeState> {
+    let named = status.budgets.iter().filter_map(|it| Some((name(&it.scope)?.clone(), &it.scope)));
+    named.map(|(name, scope)| (name, ScopeState::of(status, scope))).collect()
 }
 
 impl ScopeState {

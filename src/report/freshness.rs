@@ -17,7 +17,7 @@ use crate::{
     money::Usd,
     periods::Calendar,
     runs::{self, Past, Stage},
-    teams::OverTime,
+    teams::{OverTime, Registry},
     time::{Day, Instant},
 };
 
@@ -115,6 +115,7 @@ pub(super) fn silences(
     sources: &[SourceState],
     scopes: &[Scope],
     pools: &OverTime<BTreeMap<String, Pool>>,
+    registry: &Registry<'_>,
 ) -> Result<Vec<Silence>, ReportError> {
     let silent = sources.iter().filter(|source| source.is_silent && source.role == Role::Books);
     let mut silences = Vec::new();
@@ -127,7 +128,7 @@ pub(super) fn silences(
         let sums = sums::of(book, query)?;
         let rows = |is_meant: &dyn Fn(Option<&str>) -> bool| {
             let rows = sums.iter().filter(|(names, _)| is_meant(names[3].as_deref()));
-            rows.map(|(names, sum)| sums::spend_row(span.from, names, sum)).collect()
+            rows.map(|(names, sum)| sums::spend_row(span.from, names, sum, registry)).collect()
         };
         let all = Ledger::new(rows(&|_| true), pools, span.until, &[]);
         let own = Ledger::new(rows(&|name| name == Some(source.name.as_str())), pools, span.until, &[]);

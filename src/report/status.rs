@@ -12,10 +12,11 @@ use crate::{
     book::Book,
     budgets::{self, Ledger, Lines, Scope, Silence, SpendRow, Statement, Timeline},
     charges::Behind,
-    config::{Config, Pool},
+    config::Config,
     money::Usd,
     periods::{Calendar, Period, PeriodSpan},
-    teams::OverTime,
+    policy,
+    teams::Registry,
     time::{Day, Instant},
 };
 
@@ -66,20 +67,22 @@ impl Status {
     /// # Errors
     /// Where the book cannot be read, or a sum is too large.
     pub fn of(book: &Book, config: &Config, now: Instant) -> Result<Self, ReportError> {
-        let timelines = ordered(budgets::of_config(config));
-        let pools = pools(config);
+        let history = policy::known(book, config, now)?;
+        let timelines = ordered(history.budgets(config));
+        let pools = history.pools(config);
         let month = Calendar { zone: config.book.timezone, week_start: config.book.week_start };
         let month = month.period_of(now, Period::Month);
         let from = first_needed(&timelines, &month, now);
 
         let last_runs = LastRuns::of(book)?;
         let buckets = sums::buckets(book, columns(&timelines), from, Instant::LATEST)?;
-        let rows = sums::spend_rows(&buckets);
+        let registry = Registry::new(config);
+        let rows = sums::spend_rows(&buckets, &registry);
         let known_until = last_runs.known_until().unwrap_or(now).min(now);
 
         let sources = freshness::sources(book, config, now)?;
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
-        let silences: Vec<Silence> = freshness::silences(book, &sources, &scopes, &pools)?;
+        let silences: Vec<Silence> = freshness::silences(book, &sources, &scopes, &pools, &registry)?;
         let coverage = Coverage::of(&rows, &month)?;
         let behind = freshness::behind(book, from, Instant::LATEST)?;
         let ledger = Ledger::new(rows, &pools, known_until, &silences).with_stale(behind.keys().copied());
@@ -168,9 +171,4 @@ impl Coverage {
         }
         Ok(sum)
     }
-}
-
-/// How shared keys are divided, as if it had always been so.
-pub(super) fn pools(config: &Config) -> OverTime<BTreeMap<String, Pool>> {
-    OverTime::always(config.pools.clone())
 }

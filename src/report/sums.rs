@@ -16,6 +16,7 @@ use crate::{
     charges::{ChargesError, DayFile},
     money::Usd,
     pricing::Basis,
+    teams::Registry,
     time::Instant,
 };
 
@@ -88,18 +89,18 @@ pub(super) fn buckets(
 }
 
 /// As a ledger takes them: the names are a team, a key and a model, as far as
-/// there are so many.
-pub(super) fn spend_rows(buckets: &[Bucket]) -> Vec<SpendRow<'_>> {
-    buckets.iter().map(|Bucket { at, names, sum }| spend_row(*at, names, sum)).collect()
+/// there are so many. Keys get the names under which they are registered.
+pub(super) fn spend_rows<'n>(buckets: &'n [Bucket], registry: &Registry<'n>) -> Vec<SpendRow<'n>> {
+    buckets.iter().map(|Bucket { at, names, sum }| spend_row(*at, names, sum, registry)).collect()
 }
 
 /// The same of one sum, at an instant in its time.
-pub(super) fn spend_row<'n>(at: Instant, names: &'n Names, sum: &Sum) -> SpendRow<'n> {
+pub(super) fn spend_row<'n>(at: Instant, names: &'n Names, sum: &Sum, registry: &Registry<'n>) -> SpendRow<'n> {
     let name = |place: usize| names.get(place).and_then(Option::as_deref);
     SpendRow {
         bucket: at,
         team: name(0),
-        key: name(1),
+        key: name(1).map(|key| registry.key_name(key, at)),
         model: name(2).unwrap_or_default(),
         requests: sum.requests,
         unpriced_requests: sum.unpriced,

@@ -16,10 +16,11 @@ use crate::{
     book::{Book, layout::DayTable},
     budgets::{Scope, TooLarge, divide},
     charges::Behind,
-    config::Config,
+    config::{Config, Pool},
     money::Usd,
     periods::{Calendar, PeriodSpan},
-    teams::SHARED,
+    policy,
+    teams::{OverTime, SHARED},
     time::{Day, Instant},
 };
 
@@ -116,7 +117,8 @@ impl Top {
             let gone_by = (known_until.micros() - period.from.micros()).max(0);
             before.until = before.from.plus_micros(gone_by).min(before.until);
         }
-        let sides = [&period, &before].map(|span| Side::of(book, config, subject, span));
+        let pools = policy::known(book, config, now)?.pools(config);
+        let sides = [&period, &before].map(|span| Side::of(book, &pools, subject, span));
         let [now, then] = sides;
         let (now, mut then) = (now?, then?);
         let mut entries = Vec::new();
@@ -167,7 +169,7 @@ struct Side {
 }
 
 impl Side {
-    fn of(book: &Book, config: &Config, subject: Subject, span: &PeriodSpan) -> Result<Self, ReportError> {
+    fn of(book: &Book, pools: &Pools, subject: Subject, span: &PeriodSpan) -> Result<Self, ReportError> {
         let query = Query { table: subject.table(), by: subject.columns(), from: span.from, until: span.until };
         let sums = sums::of(book, query)?;
         let too_large = || TooLarge { scope: Scope::Organization, period: span.name.clone() };
@@ -176,24 +178,28 @@ impl Side {
             all.add(sum).ok_or_else(too_large)?;
         }
         let entries = match subject {
-            Subject::Teams => of_teams(config, &sums, span)?,
+            Subject::Teams => of_teams(pools, &sums, span)?,
             _ => sums.into_iter().map(|(names, sum)| (names, Part { sum, shared: Usd::ZERO })).collect(),
         };
         Ok(Self { entries, requests: all.requests, cost: all.cost })
     }
 }
 
-/// Charges of a pool are with the teams that share it; those of a pool that is
-/// no longer there stay a row of their own.
+/// How shared keys are divided, over time.
+type Pools = OverTime<BTreeMap<String, Pool>>;
+
+/// Charges of a pool are with the teams that shared it at the end of the
+/// period; those of a pool that there was not stay a row of their own.
 fn of_teams(
-    config: &Config,
+    pools: &Pools,
     sums: &BTreeMap<Names, Sum>,
     span: &PeriodSpan,
 ) -> Result<BTreeMap<Names, Part>, ReportError> {
     let too_large = || TooLarge { scope: Scope::Organization, period: span.name.clone() };
+    let pools = pools.at(span.until.plus_micros(-1));
     let mut parts: BTreeMap<Names, Part> = BTreeMap::new();
     for (names, sum) in sums {
-        let pool = names[0].as_deref().and_then(|team| config.pools.get(team.strip_prefix(SHARED)?));
+        let pool = names[0].as_deref().and_then(|team| pools?.get(team.strip_prefix(SHARED)?));
         let Some(pool) = pool else {
             parts.entry(names.clone()).or_default().sum.add(sum).ok_or_else(too_large)?;
             continue;

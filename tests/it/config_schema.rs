@@ -43,6 +43,9 @@ const TABLES: &[(&str, &str)] = &[
     ),
     ("/definitions/team", "[teams.search]\nzz = 1"),
     ("/definitions/key", "[[key]]\nzz = 1"),
+    ("/definitions/model", "[models.m]\nzz = 1"),
+    ("/definitions/budget", "[[key]]\n[[key.budget]]\nzz = 1"),
+    ("/definitions/budget", "[[models.m.budget]]\nzz = 1"),
 ];
 
 /// The keys that the reader of a config asks for where `zz` stands.

@@ -10,7 +10,7 @@ const LONGEST: usize = 700;
 
 /// Modules by stage: a module may import its own stage and those before it.
 const STAGES: &[&[&str]] = &[
-    &["record", "money", "time", "clock", "tally", "json", "secrets"],
+    &["record", "money", "time", "clock", "tally", "json", "secrets", "replace"],
     &["config", "book", "pricing", "teams", "periods", "budgets", "policy"],
     &["ingest", "charges"],
     &["audit"],

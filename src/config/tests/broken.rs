@@ -27,7 +27,7 @@ fn misspelt_tables() {
     f:1:2: unknown key `team` in the config, did you mean `teams`? (config-unknown-key)
      1 | [team.chatbot]
        |  ^^^^
-       = the config has `book`, `key`, `mail`, `organization`, `pools`, `privacy`, `reconcile`, `run`, `source` and `teams`
+       = the config has `book`, `key`, `mail`, `models`, `organization`, `pools`, `privacy`, `reconcile`, `run`, `source` and `teams`
     ");
 }
 
@@ -91,7 +91,7 @@ url = "x"
     f:6:1: unknown key `url` in `[run]` (config-unknown-key)
      6 | url = "x"
        | ^^^
-       = `[run]` has `ping_url`
+       = `[run]` has `budget_state` and `ping_url`
     "#);
 }
 

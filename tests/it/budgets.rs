@@ -1,0 +1,198 @@
+//! Budgets over time through the real binary: of teams, keys and models, as
+//! the config has them now and had them before, and the state that every run
+//! leaves for gateways.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::TestRun;
+
+const CONFIG: &str = r#"
+[book]
+path = "book"
+pricing = "pricing"
+
+[[source]]
+name = "gateway"
+format = "native"
+path = "logs/*"
+provider = "groq"
+
+[teams.chat]
+monthly_budget_usd = "10"
+
+[teams.lab]
+
+[pools.both]
+chat = 60
+lab = 40
+
+[[key]]
+name = "chat-prod"
+team = "chat"
+monthly_budget_usd = "4"
+fingerprint = "fp_e05f2bbf4a1f"
+
+[[key]]
+name = "search"
+pool = "both"
+
+[models.x]
+[[models.x.budget]]
+period = "week"
+amount_usd = "2"
+rollover = true
+rollover_cap_usd = "1"
+"#;
+
+const PRICES: &str =
+    "provider,model,tier,meter,price_usd,per,min_quantity,valid_from,valid_until,known_from,kind,source,note
+groq,m,*,input_tokens,1,1,,2026-01-01,,2026-01-01,list,made up,
+groq,x,*,input_tokens,1,1,,2026-01-01,,2026-01-01,list,made up,
+";
+
+/// A request that costs as many dollars as it has tokens of input.
+fn line(id: u32, ts: &str, key: &str, model: &str, input: i64) -> String {
+    format!(
+        "{{\"ts\":\"{ts}\",\"request_id\":\"chatcmpl-{id:032}\",\"key\":\"{key}\",\"model\":\"{model}\",\
+         \"http_status\":200,\"usage\":{{\"prompt_tokens\":{input}}}}}\n"
+    )
+}
+
+fn workspace(log: &[String]) -> TestRun {
+    let run = TestRun::with(CONFIG);
+    run.write("pricing/groq.csv", PRICES);
+    run.write("logs/a.jsonl", log.concat());
+    run
+}
+
+fn night(run: &TestRun, now: &str) {
+    let ran = run.run_at(now, &["run"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+fn amount(value: &Value) -> &str {
+    value.as_str().unwrap().trim_end_matches('0').trim_end_matches('.')
+}
+
+/// The budgets at a time: `scope name period spend/budget`.
+fn budgets(run: &TestRun, now: &str) -> Vec<String> {
+    let ran = run.run_at(now, &["status", "--format", "json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let status: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let shown = |it: &Value| {
+        let text = |name: &str| it[name].as_str().unwrap_or("-").to_owned();
+        let (spend, budget) = (amount(&it["spend"]), amount(&it["budget"]));
+        format!("{} {} {} {spend}/{budget}", text("scope"), text("name"), text("period"))
+    };
+    // Teams without a budget are listed too.
+    status["budgets"].as_array().unwrap().iter().filter(|it| !it["budget"].is_null()).map(shown).collect()
+}
+
+const MAY: &str = "2026-05-20T04:00:00Z";
+const JUNE: &str = "2026-06-10T04:00:00Z";
+
+#[test]
+fn an_undated_change_is_of_the_open_period_and_the_last_one_keeps_its_own() {
+    let log =
+        [line(1, "2026-05-04T10:00:00Z", "chat-prod", "m", 3), line(2, "2026-06-02T10:00:00Z", "chat-prod", "m", 5)];
+    let run = workspace(&log);
+    night(&run, MAY);
+    let of_chat = |run: &TestRun, now: &str| budgets(run, now).remove(0);
+    assert_eq!(of_chat(&run, MAY), "team chat 2026-05 3/10");
+    // Who only looks sees what the next run will keep, and keeps nothing.
+    run.write("spendbook.toml", CONFIG.replace("monthly_budget_usd = \"10\"", "monthly_budget_usd = \"25\""));
+    let kept = || fs::read_dir(run.path("book/policy")).unwrap().count();
+    assert_eq!((of_chat(&run, JUNE), kept()), ("team chat 2026-06 5/25".to_owned(), 1));
+    night(&run, JUNE);
+    assert_eq!((of_chat(&run, JUNE), kept()), ("team chat 2026-06 5/25".to_owned(), 2));
+    assert_eq!(of_chat(&run, "2026-05-31T23:59:59Z"), "team chat 2026-05 3/10");
+    // A dated one stands from its date: of thirty days of June, ten at 25 and twenty at 40.
+    let dated = "[teams.chat]\n[[teams.chat.budget]]\nperiod = \"month\"\namount_usd = \"40\"\nvalid_from = \
+                 \"2026-06-11\"\n";
+    run.write(
+        "spendbook.toml",
+        CONFIG
+            .replace("monthly_budget_usd = \"10\"", "monthly_budget_usd = \"25\"")
+            .replace("[teams.chat]\n", dated)
+            .replace(
+                "\"2026-06-11\"\nmonthly_budget_usd = \"25\"\n",
+                "\"2026-06-11\"\n[[teams.chat.budget]]\nperiod = \"month\"\namount_usd = \"25\"\n",
+            ),
+    );
+    night(&run, JUNE);
+    assert_eq!(of_chat(&run, JUNE), "team chat 2026-06 5/35");
+    assert_eq!(of_chat(&run, MAY), "team chat 2026-05 3/10");
+    // Taken out, it is gone from the open period, and May still has its own.
+    run.write("spendbook.toml", CONFIG.replacen("monthly_budget_usd = \"10\"", "", 1));
+    night(&run, JUNE);
+    assert_eq!(of_chat(&run, JUNE), "key chat-prod 2026-06 5/4");
+    assert_eq!(of_chat(&run, MAY), "team chat 2026-05 3/10");
+}
+
+#[test]
+fn shares_of_a_pool_are_those_of_their_time() {
+    let log = [line(1, "2026-05-04T10:00:00Z", "search", "m", 10), line(2, "2026-06-02T10:00:00Z", "search", "m", 100)];
+    let run = workspace(&log);
+    night(&run, MAY);
+    // The team has another name and another share now.
+    let now = CONFIG
+        .replace("[teams.chat]", "[teams.talk]\nformerly = [\"chat\"]")
+        .replace("team = \"chat\"", "team = \"talk\"")
+        .replace("chat = 60\nlab = 40", "talk = 25\nlab = 75");
+    run.write("spendbook.toml", now);
+    night(&run, JUNE);
+    assert_eq!(budgets(&run, MAY)[0], "team talk 2026-05 6/10");
+    assert_eq!(budgets(&run, JUNE)[0], "team talk 2026-06 25/10");
+    let ran = run.run_at(JUNE, &["top", "teams", "--period", "last-month", "--format", "json"]);
+    let top: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let parts: Vec<_> =
+        top.as_array().unwrap().iter().map(|it| (it["team"].as_str().unwrap(), amount(&it["cost"]))).collect();
+    assert_eq!(parts, [("talk", "6"), ("lab", "4")]);
+}
+
+#[test]
+fn keys_and_models_have_budgets_whoever_spends() {
+    let log = [
+        line(1, "2026-06-02T10:00:00Z", "chat-prod", "m", 1),
+        // The same key, as a log that holds the key itself shows it.
+        line(2, "2026-06-03T10:00:00Z", "fp_e05f2bbf4a1f", "m", 3),
+        line(3, "2026-06-04T10:00:00Z", "fp_e05f2bbf4a1f", "m", 1),
+        line(4, "2026-06-08T10:00:00Z", "search", "x", 2),
+        line(5, "2026-06-09T10:00:00Z", "lab-dev", "x", 1),
+    ];
+    let run = workspace(&log);
+    night(&run, JUNE);
+    // A week without any use of the model left two dollars, of which one stays.
+    let expect = ["team chat 2026-06 6.2/10", "key chat-prod 2026-06 5/4", "model x 2026-W24 3/3"];
+    assert_eq!(budgets(&run, JUNE), expect);
+    let told: Vec<String> =
+        run.rows("violations").iter().map(|row| row.split(" detail=").nth(1).unwrap_or_default().to_owned()).collect();
+    assert_eq!(told, ["the budget of the key `chat-prod` for 2026-06"]);
+    let state: Value = serde_json::from_slice(&fs::read(run.path("book/budget-state.json")).unwrap()).unwrap();
+    assert_eq!(state["keys"]["chat-prod"]["exhausted"], true);
+    assert_eq!((&state["models"]["x"]["exhausted"], state["keys"].as_object().unwrap().len()), (&true.into(), 1));
+}
+
+#[test]
+fn every_run_replaces_the_state_of_budgets() {
+    let run = workspace(&[line(1, "2026-06-02T10:00:00Z", "chat-prod", "m", 1)]);
+    night(&run, JUNE);
+    let read = |name: &str| -> Value { serde_json::from_slice(&fs::read(run.path(name)).unwrap()).unwrap() };
+    assert_eq!(read("book/budget-state.json")["teams"]["chat"]["budgets"][0]["percent"], 10);
+    let exported = run.run_at(JUNE, &["export", "budget-state"]).stdout;
+    assert_eq!(exported, fs::read_to_string(run.path("book/budget-state.json")).unwrap());
+    // Elsewhere, where a gateway looks for it; relative to the config.
+    run.write("gateway/budgets.json", "old");
+    run.write("spendbook.toml", format!("{CONFIG}[run]\nbudget_state = \"gateway/budgets.json\"\n"));
+    run.append("logs/a.jsonl", line(2, "2026-06-09T10:00:00Z", "chat-prod", "m", 9));
+    night(&run, "2026-06-10T05:00:00Z");
+    let state = read("gateway/budgets.json");
+    assert_eq!((&state["as_of"], &state["teams"]["chat"]["exhausted"]), (&"2026-06-10T05:00:00Z".into(), &true.into()));
+    assert_eq!(fs::read_dir(run.path("gateway")).unwrap().count(), 1);
+    // A place that cannot be written fails the run, and nothing else of it.
+    run.write("spendbook.toml", format!("{CONFIG}[run]\nbudget_state = \"none/such.json\"\n"));
+    let ran = run.run_at(JUNE, &["run"]);
+    assert!(ran.code == 1 && ran.stderr.contains("none/such.json` cannot be written"), "{ran:?}");
+}
