@@ -109,17 +109,14 @@ impl BudgetState {
         let text = self
             .to_json()
             .map_err(|error| ReportError::Unwritable { path: PathBuf::from(FILE), source: error.into() })?;
-        match &config.run.budget_state {
-            Some(path) => {
-                let path = config.resolve(path);
-                replace::replace(&path, text.as_bytes())
-                    .map_err(|source| ReportError::Unwritable { path: path.clone(), source })?;
-                Ok(path)
-            }
-            None => {
-                book.put(&Path::from(FILE), text.into())?;
-                Ok(book.root().join(FILE))
-            }
+        if let Some(path) = &config.run.budget_state {
+            let path = config.resolve(path);
+            replace::replace(&path, text.as_bytes())
+                .map_err(|source| ReportError::Unwritable { path: path.clone(), source })?;
+            Ok(path)
+        } else {
+            book.put(&Path::from(FILE), text.into())?;
+            Ok(book.root().join(FILE))
         }
     }
 
