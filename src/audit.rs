@@ -34,6 +34,7 @@ use crate::{
     book::{Book, BookError, layout::DayTable},
     budgets::{Ledger, Scope, Timeline, TooLarge},
     config::Config,
+    floors::{self, Floors},
     policy::{History, Kept, Policies},
     pricing::PriceBook,
     teams::Registry,
@@ -95,17 +96,19 @@ pub fn run(config: &Config, prices: &PriceBook, kept: &Kept, book: &Book, now: I
     let registry = Registry::new(config);
     let rules = Rules { policies: &policies, registry: &registry, prices, known_on: now };
     let days = book.days(DayTable::Charges)?;
-    let usage = book.days(DayTable::Usage)?;
-    outcome.unpriced_days = usage.into_iter().filter(|day| days.binary_search(day).is_err()).collect();
+    let floors = Floors::read(book)?;
+    let is_missing = |day: &Day| days.binary_search(day).is_err() && !floors::is_below(*day, floors.priced_from());
+    outcome.unpriced_days = book.days(DayTable::Usage)?.into_iter().filter(is_missing).collect();
 
     let mut memo = Memo::read(book)?;
     let known = memo.clone();
     let everything = everything(history, config, prices);
-    let doubtful = doubtful(book, &days, &memo, &everything, &mut outcome)?;
+    let mut doubtful = doubtful(book, &days, &memo, &everything, &mut outcome)?;
+    doubtful.retain(|(day, _)| !floors::is_below(*day, floors.audited_from()));
     if !doubtful.is_empty() {
         let night = Night::new(book, history, config, &registry, &days)?;
         let pools = history.pools(config);
-        let ledger = night.spends.ledger(&pools, now);
+        let ledger = night.spends.ledger(&pools, now).with_spend_from(floors.spend_from());
         for (day, before) in doubtful {
             match night.audit(book, day, rules, &ledger) {
                 Ok(true) => _ = outcome.audited.insert(day),

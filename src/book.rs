@@ -23,7 +23,7 @@ use object_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::time::Day;
+use crate::time::{Day, Instant};
 use layout::{DayTable, LOCK_FILE, PRIVATE_DIRS, SCHEMA_VERSION, VERSION_FILE};
 
 /// Why the book cannot be read or written.
@@ -193,6 +193,15 @@ impl Book {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(BookError::Store { path: path.to_string(), doing: "removed", source }),
         }
+    }
+
+    /// When a file was last written; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be looked at.
+    pub fn modified(&self, path: &Path) -> Result<Option<Instant>, BookError> {
+        let meta = found(path, block_on(self.store.head(path)))?;
+        Ok(meta.map(|meta| Instant::from_micros(meta.last_modified.timestamp_micros())))
     }
 
     /// The files below a directory, sorted.

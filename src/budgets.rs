@@ -83,6 +83,10 @@ pub enum Gap {
     Stale {
         days: usize,
     },
+    /// The totals of the beginning of the period are gone.
+    Pruned {
+        until: Instant,
+    },
 }
 
 /// A budget in one of its periods.
@@ -191,6 +195,7 @@ impl fmt::Display for Gap {
             Self::Unpriced { requests, of } => write!(f, "{requests} of {of} requests have no price"),
             Self::Stale { days: 1 } => f.write_str("a day of it is not priced"),
             Self::Stale { days } => write!(f, "{days} days of it are not priced"),
+            Self::Pruned { until } => write!(f, "what was spent before {until} was pruned"),
             Self::Silent(silence) => write!(f, "nothing from the source `{}` since {}", silence.source, silence.since),
         }
     }

@@ -36,6 +36,7 @@ use std::{
 use crate::{
     book::{Book, BookError, layout::DayTable},
     config::Config,
+    floors::{self, Floors},
     pricing::{ChargeError, PriceBook},
     teams::Registry,
     time::{Day, Instant},
@@ -44,7 +45,7 @@ use crate::{
 pub use compare::Change;
 pub(crate) use file::{DayFile, properties as table_properties};
 pub use find::{FoundRequest, find};
-pub use state::{Behind, Cause, behind, last_pricing, note_pricing};
+pub use state::{Behind, Cause, behind, is_digest_of_inputs, last_pricing, note_pricing};
 pub use totals::Totals;
 pub use what_if::{Difference, Otherwise, WhatIf, what_if};
 
@@ -170,7 +171,9 @@ pub fn run(
 /// # Errors
 /// Where a book cannot be read or written.
 pub fn copy_usage(from: &Book, to: &Book, options: &Options) -> Result<(), ChargesError> {
-    for day in from.days(DayTable::Usage)?.into_iter().filter(|&day| options.covers(day)) {
+    let floor = Floors::read(from)?.read_from();
+    let is_meant = |day: &Day| options.covers(*day) && !floors::is_below(*day, floor);
+    for day in from.days(DayTable::Usage)?.into_iter().filter(is_meant) {
         let open = |book| DayFile::open(book, DayTable::Usage, day);
         let own = open(to)?;
         if own.as_ref().map(DayFile::digest) != open(from)?.as_ref().map(DayFile::digest) {
@@ -188,7 +191,9 @@ fn plan(
     outcome: &mut Outcome,
 ) -> Result<Vec<Task>, ChargesError> {
     let mut tasks = Vec::new();
-    for day in books.usage.days(DayTable::Usage)?.into_iter().filter(|&day| options.covers(day)) {
+    let floor = Floors::read(books.usage)?.priced_from();
+    let is_meant = |day: &Day| options.covers(*day) && !floors::is_below(*day, floor);
+    for day in books.usage.days(DayTable::Usage)?.into_iter().filter(is_meant) {
         let planned = DayFile::open(books.usage, DayTable::Usage, day).and_then(|usage| {
             let Some(usage) = usage else { return Ok(None) };
             Ok(Some((state::causes(&usage, books.charges, day, rules)?, usage)))

@@ -12,6 +12,7 @@ mod listing;
 mod price;
 mod pricing;
 mod progress;
+mod prune;
 mod run;
 mod status;
 mod top;
@@ -105,6 +106,8 @@ enum Command {
     /// Check, look up and compare prices
     #[command(subcommand)]
     Pricing(pricing::Command),
+    /// Remove what is older than it is to be kept
+    Prune(prune::Arguments),
     /// Write what other programs read
     #[command(subcommand)]
     Export(export::Command),
@@ -220,6 +223,7 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Audit(arguments)) => audit::run(session, &arguments),
         Some(Command::Keys(arguments)) => keys::run(session, &arguments),
         Some(Command::Pricing(command)) => pricing::run(session, &command),
+        Some(Command::Prune(arguments)) => prune::run(session, &arguments),
         Some(Command::Export(command)) => export::run(session, &command),
         Some(Command::Doctor(arguments)) => doctor::run(session, &arguments),
         None => {

@@ -19,6 +19,7 @@ pub mod detect;
 pub mod files;
 pub mod formats;
 pub mod framing;
+mod frozen;
 mod merge;
 pub mod names;
 pub mod overlap;
@@ -44,6 +45,7 @@ use crate::{
     time::Day,
 };
 
+pub use frozen::reaching;
 pub use quarantine::Broken;
 pub use reading::Watch;
 pub use table::Shown;

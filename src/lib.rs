@@ -16,6 +16,7 @@ pub mod time;
 // What the user wants, and where everything is kept.
 pub mod book;
 pub mod config;
+pub mod floors;
 pub mod pricing;
 
 // Whose it is, by whose calendar, and against what budget.
@@ -28,6 +29,7 @@ pub mod teams;
 pub mod audit;
 pub mod charges;
 pub mod ingest;
+pub mod prune;
 pub mod runs;
 
 // What the book says.

@@ -10,11 +10,12 @@ use crate::{
     book::{Book, BookError},
     charges::{self, Cause, Change},
     ingest::{self, Note},
+    prune,
     tally::IngestTally,
     time::Instant,
 };
 
-/// The stages of a night, in their order.
+/// What runs do, in the order of a night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     Ingest,
@@ -22,6 +23,8 @@ pub enum Stage {
     Audit,
     /// The state of budgets for gateways.
     State,
+    /// Only by its own command.
+    Prune,
 }
 
 impl Stage {
@@ -32,6 +35,7 @@ impl Stage {
             Self::Price => "price",
             Self::Audit => "audit",
             Self::State => "budget-state",
+            Self::Prune => "prune",
         }
     }
 }
@@ -78,6 +82,11 @@ pub enum StageRecord<'r> {
         estimated_cost: String,
         changes: &'r [Change],
         days_failed: BTreeMap<String, String>,
+    },
+    Prune {
+        /// By table, the first day that is kept, and how many files lost their rows.
+        kept_from: BTreeMap<&'static str, String>,
+        files: BTreeMap<&'static str, u64>,
     },
     Audit {
         days_audited: Vec<String>,
@@ -127,6 +136,12 @@ impl<'r> StageRecord<'r> {
             policy_changes: done.policy_changes,
             days_failed: done.failed.iter().map(|(day, error)| (day.to_string(), error.to_string())).collect(),
         }
+    }
+
+    pub fn prune(done: &prune::Outcome) -> Self {
+        let kept_from = done.iter().filter_map(|(table, it)| Some((table.name(), it.floor?.to_string())));
+        let files = done.iter().filter(|(_, it)| it.files > 0).map(|(table, it)| (table.name(), it.files));
+        Self::Prune { kept_from: kept_from.collect(), files: files.collect() }
     }
 
     /// Of where the state of budgets was written.

@@ -112,6 +112,9 @@ pub(super) fn allowances(
             };
             at = span.until;
             let Some(amount) = timeline.amount_in(calendar, &span) else { continue };
+            if !ledger.knows_from(amount.from) {
+                continue; // What was spent of it before is not known any more.
+            }
             let rolls_over = timeline.at(span.until.plus_micros(-1)).is_some_and(|budget| budget.rollover);
             let statement = if rolls_over { ledger.statement(scope, timeline, at.plus_micros(-1))? } else { None };
             let limit = statement.map_or(amount.amount, |statement| statement.budget());

@@ -3,8 +3,8 @@
 //! Pure: what the config says and how keys were used come in. A key that is
 //! registered with a fingerprint is one key under both names.
 //!
-//! Left out on purpose: whether a staging key carries production traffic,
-//! which no log says.
+//! Whether a key that is not for production carries its traffic no log says;
+//! what is told is that its use looks so, with what that rests on.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use super::uses::{Cost, HOUR, Use, Uses};
 use crate::{
     config::{Config, Key},
     teams::{Claim, Registry, SHARED, TeamBasis},
-    time::Instant,
+    time::{Day, Instant},
 };
 
 /// What is asked of keys.
@@ -71,7 +71,9 @@ pub enum Finding {
         silent: Vec<Silent>,
     },
     /// Another key took over, and no log ever had this one.
-    OldNeverSeen,
+    OldNeverSeen {
+        since: Option<Day>,
+    },
     UnknownPredecessor {
         key: String,
     },
@@ -93,8 +95,24 @@ pub enum Finding {
     TooOld {
         days: i64,
     },
-    NeverUsed,
+    NeverUsed {
+        since: Option<Day>,
+    },
+    /// Not of production, and used as if it were.
+    LooksLikeProduction(Evidence),
     ByConvention,
+}
+
+/// How a key was used in the last seven days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    pub requests: i64,
+    /// Days on which it was used around the clock.
+    pub days: usize,
+    /// Requests with the team's keys of production.
+    pub of_production: i64,
+    /// As far as logs name them.
+    pub users: usize,
 }
 
 impl Finding {
@@ -105,7 +123,7 @@ impl Finding {
             Self::OldQuiet { .. } => "old_key_quiet",
             Self::SafeToDelete => "safe_to_delete",
             Self::OldUnknown { .. } => "old_key_unknown",
-            Self::OldNeverSeen => "old_key_never_seen",
+            Self::OldNeverSeen { .. } => "old_key_never_seen",
             Self::UnknownPredecessor { .. } => "unknown_predecessor",
             Self::Unknown { .. } => "unknown_key",
             Self::Nameless => "no_key",
@@ -113,7 +131,8 @@ impl Finding {
             Self::UsedBeforeStart { .. } => "used_before_validity",
             Self::OtherTeams { .. } => "used_by_another_team",
             Self::TooOld { .. } => "too_old",
-            Self::NeverUsed => "never_used",
+            Self::NeverUsed { .. } => "never_used",
+            Self::LooksLikeProduction(_) => "looks_like_production",
             Self::ByConvention => "by_convention",
         }
     }
@@ -134,7 +153,10 @@ impl fmt::Display for Finding {
             Self::OldUnknown { hours, silent } => {
                 write!(f, "old key quiet for {hours} h, as far as is known: {}", list(silent))
             }
-            Self::OldNeverSeen => f.write_str("old key, in no log"),
+            Self::OldNeverSeen { since: None } => f.write_str("old key, in no log"),
+            Self::OldNeverSeen { since: Some(since) } => {
+                write!(f, "old key, in no log since {since}, before is pruned")
+            }
             Self::UnknownPredecessor { key } => {
                 write!(f, "replaces `{key}`, which is neither registered nor in any log")
             }
@@ -145,11 +167,36 @@ impl fmt::Display for Finding {
             Self::UsedBeforeStart { from, first } => write!(f, "used since {first}, and valid from {from}"),
             Self::OtherTeams { teams } => write!(f, "logs name another team with it: {}", teams.join(", ")),
             Self::TooOld { days } => write!(f, "{days} days old: rotate it"),
-            Self::NeverUsed => f.write_str("never used"),
+            Self::NeverUsed { since: None } => f.write_str("never used"),
+            Self::NeverUsed { since: Some(since) } => write!(f, "not used since {since}, before is pruned"),
+            Self::LooksLikeProduction(evidence) => write!(f, "looks like production traffic: {evidence}"),
             Self::ByConvention => f.write_str("not registered, its team is that of its name"),
         }
     }
 }
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, days, of_production, users } = self;
+        write!(f, "{requests} requests in 7 days, around the clock on {days} of them")?;
+        if requests > of_production {
+            write!(f, ", more than the {of_production} of the team's production keys")?;
+        }
+        if *users >= MANY_USERS { write!(f, ", by {users} users") } else { Ok(()) }
+    }
+}
+
+/// Fewer requests in a week say nothing.
+const BUSY_REQUESTS: i64 = 1_000;
+/// Requests in so many hours of a day are around the clock.
+const CLOCK_HOURS: u32 = 20;
+/// On so many of seven days.
+const CLOCK_DAYS: usize = 5;
+/// More than test a program.
+const MANY_USERS: usize = 25;
+
+/// Environments that are production.
+const PRODUCTION: [&str; 2] = ["prod", "production"];
 
 /// A source from which too little has been heard to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +216,7 @@ pub enum Deletable {
     Yes { last: Instant },
     InUse { last: Instant, by: Option<String> },
     Unknown { last: Instant, silent: Vec<Silent> },
-    NeverSeen,
+    NeverSeen { since: Option<Day> },
 }
 
 impl fmt::Display for Deletable {
@@ -184,7 +231,10 @@ impl fmt::Display for Deletable {
                 }
             }
             Self::Unknown { last, silent } => write!(f, "unknown: last seen {last}, but {}", list(silent)),
-            Self::NeverSeen => f.write_str("unknown: no log ever had it, is the name right?"),
+            Self::NeverSeen { since: None } => f.write_str("unknown: no log ever had it, is the name right?"),
+            Self::NeverSeen { since: Some(since) } => {
+                write!(f, "unknown: no log has had it since {since}, what was before is pruned")
+            }
         }
     }
 }
@@ -200,7 +250,7 @@ pub struct Keys<'c> {
 
 impl<'c> Keys<'c> {
     pub fn new(config: &'c Config, uses: Uses, ask: Ask) -> Self {
-        let Uses { keys, nameless, heard } = uses;
+        let Uses { keys, nameless, heard, since } = uses;
         let mut named: BTreeMap<String, Use> = BTreeMap::new();
         for (key, of_key) in keys {
             let name = name_of(config, &key, of_key.last).to_owned();
@@ -209,14 +259,16 @@ impl<'c> Keys<'c> {
                 None => _ = named.insert(name, of_key),
             }
         }
-        Self { config, registry: Registry::new(config), uses: Uses { keys: named, nameless, heard }, ask }
+        Self { config, registry: Registry::new(config), uses: Uses { keys: named, nameless, heard, since }, ask }
     }
 
     /// Whether a key, by name or fingerprint, can be deleted: all sources in
     /// which it was ever seen still speak, and none speaks of it.
     pub fn deletable(&self, key: &str) -> Deletable {
         let Ask { now, heard_within, .. } = self.ask;
-        let Some(of_key) = self.uses.keys.get(name_of(self.config, key, now)) else { return Deletable::NeverSeen };
+        let Some(of_key) = self.uses.keys.get(name_of(self.config, key, now)) else {
+            return Deletable::NeverSeen { since: self.uses.since };
+        };
         let last = of_key.last;
         if last > now.plus_micros(-QUIET) {
             return Deletable::InUse { last, by: of_key.last_by.clone() };
@@ -294,8 +346,9 @@ impl<'c> Keys<'c> {
         if let Some(of_key) = of_key {
             findings.extend(outside_of_validity(entries, of_key));
             findings.extend(self.other_teams(line.team.as_deref(), of_key));
+            findings.extend(self.looks_like_production(line, of_key));
         } else if !is_old {
-            findings.push(Finding::NeverUsed);
+            findings.push(Finding::NeverUsed { since: self.uses.since });
         }
         let is_ended = entries.iter().all(|entry| entry.valid_until.is_some_and(|until| until <= self.ask.now));
         if let Some(days) = line.age_days.filter(|&days| days > self.ask.max_age_days)
@@ -313,12 +366,35 @@ impl<'c> Keys<'c> {
         let Ask { now, heard_within, .. } = self.ask;
         let hours = |last: Instant| (now.micros() - last.micros()) / HOUR;
         match self.deletable(name) {
-            Deletable::NeverSeen => Finding::OldNeverSeen,
+            Deletable::NeverSeen { since } => Finding::OldNeverSeen { since },
             Deletable::Yes { .. } => Finding::SafeToDelete,
             Deletable::InUse { last, by } if last > now.plus_micros(-heard_within) => Finding::OldInUse { last, by },
             Deletable::InUse { last, .. } => Finding::OldQuiet { hours: hours(last) },
             Deletable::Unknown { last, silent } => Finding::OldUnknown { hours: hours(last), silent },
         }
+    }
+
+    /// A key of another environment that is busy around the clock, and that with
+    /// more requests than all of its team's keys of production, or by many users.
+    fn looks_like_production(&self, line: &KeyLine, of_key: &Use) -> Option<Finding> {
+        let is_production = |environment: &str| PRODUCTION.contains(&environment);
+        if line.environment.as_deref().is_none_or(is_production) {
+            return None;
+        }
+        let days = of_key.week.days_with_hours(CLOCK_HOURS);
+        let (requests, users) = (of_key.week.total(), of_key.week.users.len());
+        if requests < BUSY_REQUESTS || days < CLOCK_DAYS {
+            return None;
+        }
+        let of_production = |name: &String| {
+            let owner = self.registry.attribute(Claim { key: Some(name), team_reported: None }, self.ask.now);
+            owner.team == line.team && owner.environment.as_deref().is_some_and(is_production)
+        };
+        let of_production =
+            self.uses.keys.iter().filter(|(name, _)| of_production(name)).map(|(_, it)| it.week.total());
+        let of_production = of_production.sum();
+        let is_so = requests > of_production || users >= MANY_USERS;
+        is_so.then_some(Finding::LooksLikeProduction(Evidence { requests, days, of_production, users }))
     }
 
     /// Teams that logs name with a key of another one; those that share one

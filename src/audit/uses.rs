@@ -14,12 +14,14 @@ use super::{
 };
 use crate::{
     book::{Book, layout::DayTable},
+    floors::Floors,
     money::Usd,
     time::{Day, Instant},
 };
 
 pub(super) const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
+const WEEK: i64 = 7 * DAY;
 /// Of how many days requests and cost are counted.
 const RECENT: i64 = 30 * DAY;
 
@@ -39,6 +41,55 @@ pub struct Use {
     pub requests_30d: i64,
     pub cost_24h: Cost,
     pub cost_30d: Cost,
+    /// The last seven days.
+    pub week: Week,
+}
+
+/// How a key was used in the seven times 24 hours before now, the last first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Week {
+    pub requests: [i64; WEEK_DAYS],
+    /// A bit for each hour with a request.
+    pub hours: [u32; WEEK_DAYS],
+    /// Who asked, as far as logs name them; at most [`Week::MOST_USERS`].
+    pub users: BTreeSet<String>,
+}
+
+/// The days of a week.
+pub const WEEK_DAYS: usize = 7;
+
+impl Week {
+    pub const MOST_USERS: usize = 1_000;
+
+    /// Requests of all days.
+    pub fn total(&self) -> i64 {
+        self.requests.iter().sum()
+    }
+
+    /// How many days had requests in so many of their hours.
+    pub fn days_with_hours(&self, hours: u32) -> usize {
+        self.hours.iter().filter(|of_day| of_day.count_ones() >= hours).count()
+    }
+
+    fn add(&mut self, ago: i64) {
+        let hour = ago.max(0) / HOUR;
+        let (Ok(day), Ok(bit)) = (usize::try_from(hour / 24), u32::try_from(hour % 24)) else { return };
+        if let (Some(requests), Some(hours)) = (self.requests.get_mut(day), self.hours.get_mut(day)) {
+            *requests += 1;
+            *hours |= 1 << bit;
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        for (all, more) in self.requests.iter_mut().zip(other.requests) {
+            *all += more;
+        }
+        for (all, more) in self.hours.iter_mut().zip(other.hours) {
+            *all |= more;
+        }
+        let room = Self::MOST_USERS.saturating_sub(self.users.len());
+        self.users.extend(other.users.into_iter().take(room));
+    }
 }
 
 /// A sum, and whether it is all of it.
@@ -78,6 +129,8 @@ pub struct Uses {
     pub nameless: Option<Use>,
     /// The latest time that any record of a source has.
     pub heard: BTreeMap<String, Instant>,
+    /// The first day that is kept, where others were pruned.
+    pub since: Option<Day>,
 }
 
 impl Use {
@@ -92,6 +145,7 @@ impl Use {
             requests_30d: 0,
             cost_24h: Cost::default(),
             cost_30d: Cost::default(),
+            week: Week::default(),
         }
     }
 
@@ -110,6 +164,7 @@ impl Use {
         self.requests_30d += other.requests_30d;
         self.cost_24h.join(other.cost_24h);
         self.cost_30d.join(other.cost_30d);
+        self.week.join(other.week);
     }
 }
 
@@ -118,7 +173,8 @@ impl Use {
 /// # Errors
 /// Where the book cannot be read.
 pub fn read(book: &Book, now: Instant) -> Result<Uses, AuditError> {
-    let mut uses = Uses::default();
+    let floors = Floors::read(book)?;
+    let mut uses = Uses { since: floors.read_from(), ..Uses::default() };
     for table in [DayTable::Usage, DayTable::Checks] {
         for day in book.days(table)? {
             uses.read_day(book, table, day, now)?;
@@ -191,6 +247,12 @@ impl Uses {
             of_key.first = of_key.first.min(ts);
             of_key.last = of_key.last.max(ts_last);
             if let Some([teams, users, projects]) = names {
+                if ts > now.micros() - WEEK {
+                    of_key.week.add(now.micros() - ts);
+                    if let Some(user) = users.code(row) {
+                        of_key.users.insert(user, row);
+                    }
+                }
                 of_key.requests_24h += i64::from(ts > now.micros() - DAY);
                 of_key.requests_30d += i64::from(ts > now.micros() - RECENT);
                 if let Some(team) = teams.code(row) {
@@ -253,13 +315,17 @@ struct OfBatch {
     requests_30d: i64,
     /// A row for each team.
     teams: BTreeMap<i32, usize>,
+    week: Week,
+    /// A row for each user of the week.
+    users: BTreeMap<i32, usize>,
     /// The last row that names a user or a project.
     by: Option<(i64, usize)>,
 }
 
 impl OfBatch {
     fn new(row: usize, ts: i64) -> Self {
-        Self { row, first: ts, last: ts, requests_24h: 0, requests_30d: 0, teams: BTreeMap::new(), by: None }
+        let (teams, users, week) = (BTreeMap::new(), BTreeMap::new(), Week::default());
+        Self { row, first: ts, last: ts, requests_24h: 0, requests_30d: 0, teams, week, users, by: None }
     }
 
     fn named(&self, sources: Words<'_>, names: Option<[Words<'_>; 3]>, table: DayTable) -> Use {
@@ -273,6 +339,9 @@ impl OfBatch {
         // What a check source shows has been counted where it is booked.
         if table == DayTable::Usage {
             (of_key.requests_24h, of_key.requests_30d) = (self.requests_24h, self.requests_30d);
+            of_key.week = self.week.clone();
+            let users = self.users.values().filter_map(|&row| names.and_then(|[_, users, _]| users.get(row)));
+            of_key.week.users = users.take(Week::MOST_USERS).map(str::to_owned).collect();
         }
         of_key
     }

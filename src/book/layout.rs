@@ -19,7 +19,7 @@ pub const LOCK_FILE: &str = "lock";
 pub const PRIVATE_DIRS: &[&str] = &["outbox", "alerts", "weekly", "quarantine", "state"];
 
 /// A table with one file per UTC day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DayTable {
     /// One row per request: the books.
     Usage,

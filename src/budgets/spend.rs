@@ -54,6 +54,8 @@ pub struct Ledger<'a> {
     seen_until: Instant,
     silent: &'a [Silence],
     stale: Vec<Day>,
+    /// What was spent before is not known any more.
+    spend_from: Option<Instant>,
 }
 
 /// Where the spend of a period comes from, each kind a line of its own.
@@ -166,7 +168,7 @@ impl<'a> Ledger<'a> {
         silent: &'a [Silence],
     ) -> Self {
         rows.sort_by_key(|row| row.bucket);
-        Self { rows, pools, seen_until, silent, stale: Vec::new() }
+        Self { rows, pools, seen_until, silent, stale: Vec::new(), spend_from: None }
     }
 
     /// With the UTC days whose charges are not there, or not of their usage:
@@ -174,6 +176,17 @@ impl<'a> Ledger<'a> {
     #[must_use]
     pub fn with_stale(self, days: impl IntoIterator<Item = Day>) -> Self {
         Self { stale: days.into_iter().collect(), ..self }
+    }
+
+    /// With the instant before which totals were pruned.
+    #[must_use]
+    pub fn with_spend_from(self, spend_from: Option<Instant>) -> Self {
+        Self { spend_from, ..self }
+    }
+
+    /// Whether all that was spent since an instant is known.
+    pub fn knows_from(&self, from: Instant) -> bool {
+        self.spend_from.is_none_or(|spend_from| spend_from <= from)
     }
 
     /// The budget of a scope in the period that an instant is in; `None` where
@@ -187,7 +200,7 @@ impl<'a> Ledger<'a> {
         let rolled_over = self.rolled_over(scope, timeline, &span)?;
         let lines = self.lines(scope, &span, from)?;
         let spend = lines.total().ok_or_else(too_large)?;
-        let gaps = self.gaps(scope, &lines, &span);
+        let gaps = self.gaps(scope, &lines, &span, from);
         let known = self.seen_until.min(span.until).micros() - from.micros();
         let whole = amount.checked_add(rolled_over).ok_or_else(too_large)?;
         let seen_until = self.seen_until;
@@ -272,16 +285,18 @@ impl<'a> Ledger<'a> {
 
     /// What was left of the periods before: of each what it had and did not
     /// spend, up to the cap, which is a whole period's amount where none is
-    /// set. Periods before the first row have left nothing.
+    /// set. Periods before the first row have left nothing, nor have those of
+    /// which something was pruned.
     fn rolled_over(&self, scope: &Scope, timeline: &Timeline, span: &PeriodSpan) -> Result<Usd, TooLarge> {
         let Some(first) = self.rows.first().map(|row| row.bucket) else { return Ok(Usd::ZERO) };
         let mut terms: Vec<Term<'_>> = Vec::new();
         let mut receives = term(timeline, span.from);
         while let Some(next) = receives {
             let begins = next.span.from;
+            let before = term(timeline, begins.plus_micros(-1)).filter(|before| self.knows_from(before.from));
             let is_chained = next.budget.rollover && first < begins;
             terms.push(next);
-            receives = if is_chained { term(timeline, begins.plus_micros(-1)) } else { None };
+            receives = if is_chained { before } else { None };
         }
         let mut left = Usd::ZERO;
         for (index, term) in terms.iter().enumerate().rev() {
@@ -298,10 +313,13 @@ impl<'a> Ledger<'a> {
         Ok(Usd::ZERO)
     }
 
-    /// More than one request in a hundred without a price, a day that is not
-    /// priced, or a source of the scope that fell silent before the period ended.
-    fn gaps(&self, scope: &Scope, lines: &Lines, span: &PeriodSpan) -> Vec<Gap> {
+    /// Totals that were pruned, more than one request in a hundred without a
+    /// price, a day that is not priced, or a source of the scope that fell silent before the period ended.
+    fn gaps(&self, scope: &Scope, lines: &Lines, span: &PeriodSpan, from: Instant) -> Vec<Gap> {
         let mut gaps = Vec::new();
+        if let Some(until) = self.spend_from.filter(|_| !self.knows_from(from)) {
+            gaps.push(Gap::Pruned { until });
+        }
         if i128::from(lines.unpriced_requests) * 100 > i128::from(lines.requests) {
             gaps.push(Gap::Unpriced { requests: lines.unpriced_requests, of: lines.requests });
         }

@@ -83,7 +83,9 @@ fn read(book: &Book, usage: &DayFile, day: Day, row: usize) -> Result<FoundReque
     let ts = frame.column("ts").and_then(|ts| Ok(ts.to_physical_repr().i64()?.get(0).unwrap_or_default()));
     // The rows of `charges` are those of `usage`, in the same order.
     let charges = DayFile::open(book, DayTable::Charges, day)?;
-    let charge = match charges.filter(|charges| state::is_of(charges, usage)) {
+    // Pruned before its usage, it has none.
+    let has_row = |charges: &DayFile| charges.groups().iter().map(file::rows).sum::<usize>() > row;
+    let charge = match charges.filter(|charges| state::is_of(charges, usage) && has_row(charges)) {
         None => None,
         Some(charges) => {
             let names: Vec<&str> = PRICED.iter().map(|column| column.name).collect();

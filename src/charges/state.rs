@@ -32,6 +32,12 @@ const PRESENT_KEY: &str = "spendbook.present";
 /// In `rollup`: the digest of the charges that it adds up.
 pub(super) const CHARGES_KEY: &str = "spendbook.charges";
 
+/// Whether metadata under this key says from what the rows of a day were made,
+/// so that it still tells which tables belong together once they are gone.
+pub fn is_digest_of_inputs(key: &str) -> bool {
+    [USAGE_KEY, CHARGES_KEY].contains(&key)
+}
+
 /// What is on a day that prices and owners are looked up for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Present {

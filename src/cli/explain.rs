@@ -9,6 +9,7 @@ use crate::{
     book::Book,
     charges::{self, FoundRequest},
     config::Config,
+    floors::Floors,
     ingest::versions::{self, Identity, Version},
     money::Usd,
     pricing::{self, Ask, Choice, PriceBook, Refused, Request, Stretch, Verdict, date_text},
@@ -38,7 +39,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let found = charges::find(&book, &arguments.request_id)?;
     if found.is_empty() {
         let id = &arguments.request_id;
-        listing::print(&format!("the book has no request `{id}`: ids are matched to the letter\n"))?;
+        let pruned = Floors::read(&book)?.read_from();
+        let pruned = pruned.map_or_else(String::new, |day| format!("; what was before {day} was pruned"));
+        listing::print(&format!("the book has no request `{id}`: ids are matched to the letter{pruned}\n"))?;
         return Ok(Outcome::No);
     }
     let prices = pricing::read(&config.pricing_dir()).into_book().map_err(Refused)?;

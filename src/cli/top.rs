@@ -74,6 +74,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     for line in behind_lines(&top.behind) {
         tracing::warn!("{line}");
     }
+    if let Some(day) = top.pruned_until {
+        tracing::warn!("what was before {day} was pruned, and is not in these amounts");
+    }
     let mut page = Page::default();
     page.say(heading(&top, config.book.timezone.name()));
     page.list(list(&top, subject, arguments.limit));

@@ -163,12 +163,13 @@ fn file(item: &Item<'_>) -> Option<PathBuf> {
 /// `keep = { usage = "400d" }`, or one time for every table: `keep = "400d"`.
 fn keep(item: &Item<'_>) -> BTreeMap<KeptTable, u32> {
     if !item.is_table() {
-        return days(item).map(|days| KeptTable::ALL.map(|kept| (kept, days)).into()).unwrap_or_default();
+        return days(item, LEAST_DAYS).map(|days| KeptTable::ALL.map(|kept| (kept, days)).into()).unwrap_or_default();
     }
     let mut keep = BTreeMap::new();
     let Some(mut table) = item.table("[book.keep]") else { return keep };
     for kept in KeptTable::ALL {
-        if let Some(days) = table.get(kept.name()).and_then(|item| days(&item)) {
+        let least = if matches!(kept, KeptTable::Quarantine | KeptTable::Runs) { 1 } else { LEAST_DAYS };
+        if let Some(days) = table.get(kept.name()).and_then(|item| days(&item, least)) {
             keep.insert(kept, days);
         }
     }
@@ -176,10 +177,18 @@ fn keep(item: &Item<'_>) -> BTreeMap<KeptTable, u32> {
     keep
 }
 
-fn days(item: &Item<'_>) -> Option<u32> {
+/// Earlier versions of a request are looked for a week back.
+const LEAST_DAYS: u32 = 8;
+
+fn days(item: &Item<'_>, least: u32) -> Option<u32> {
     const DAY: i64 = 86_400 * 1_000_000;
     let micros = item.duration(&[('d', DAY), ('w', 7 * DAY)], "a number of days or weeks like \"400d\" or \"60w\"")?;
-    u32::try_from(micros / DAY).ok()
+    let days = u32::try_from(micros / DAY).ok()?;
+    if days < least {
+        item.bad(&format!("at least `{least}d`, since late entries are still merged into the last week"), None);
+        return None;
+    }
+    Some(days)
 }
 
 pub(super) fn read_privacy(mut table: Table<'_>) -> Privacy {

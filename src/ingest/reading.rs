@@ -21,6 +21,7 @@ use super::{
     files,
     formats::{self, Format, Reject, Skip},
     framing::{Block, Framer, Progress, Shape},
+    frozen::{Floor, PRUNED},
     names::Names,
     parse::{Outcomes, Parser},
     pile::Pile,
@@ -78,6 +79,8 @@ pub struct Settings {
     /// Bytes of rows that may wait in memory, on all threads together.
     pub budget: usize,
     pub spill_dir: PathBuf,
+    /// Records below it are not taken in again.
+    pub floor: Floor,
 }
 
 /// How many of the first records are kept to be shown.
@@ -335,6 +338,7 @@ impl<'t> Worker<'t> {
                 source: &task.source.name,
                 file: &task.name,
                 users: settings.names.users(),
+                floor: &settings.floor,
                 keep,
             };
             parser.block(&work.block, &mut booking);
@@ -355,6 +359,7 @@ struct Booking<'b, 't> {
     source: &'b str,
     file: &'b str,
     users: Users,
+    floor: &'b Floor,
     keep: &'b (dyn Fn(&Row<'_>) -> bool + Sync),
 }
 
@@ -364,6 +369,9 @@ impl Outcomes for Booking<'_, '_> {
         let row = Row::new(record, Provenance { source: self.source, file: self.file, line }, &mut worker.texts);
         if !(self.keep)(&row) {
             return;
+        }
+        if self.floor.shuts_out(&row) {
+            return self.noted.tally.skip(PRUNED);
         }
         self.noted.tally.records += 1;
         if worker.first.len() < SHOWN {

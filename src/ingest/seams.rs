@@ -24,13 +24,14 @@ use super::{
 };
 use crate::{
     book::{Book, layout::DayTable},
+    floors::{self, Floors},
     tally::IngestTally,
     time::{Day, Instant},
 };
 
 /// How far back a request's earlier versions are looked for. One that was
 /// logged again at least every ten minutes for longer than this is cut.
-const LOOK_BACK_DAYS: i32 = 7;
+pub(super) const LOOK_BACK_DAYS: i32 = 7;
 
 /// What the seams between days came to.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ pub struct Seams {
     pub moving: Pile,
 }
 
-/// Reads days of one table that are in the book.
+/// Reads days of one table that are in the book, and not below its floor.
 #[derive(Debug)]
 pub struct Days<'b> {
     pub book: Option<&'b Book>,
@@ -57,8 +58,10 @@ impl<'b> Days<'b> {
     /// # Errors
     /// Where the table cannot be listed.
     pub fn list(book: Option<&'b Book>, table: DayTable) -> Result<Self, IngestError> {
-        let present = book.map_or(Ok(Vec::new()), |book| book.days(table))?;
-        Ok(Self { book, table, present: present.into_iter().collect() })
+        let Some(book) = book else { return Ok(Self { book, table, present: BTreeSet::new() }) };
+        let floor = Floors::read(book)?.read_from();
+        let present = book.days(table)?.into_iter().filter(|&day| !floors::is_below(day, floor));
+        Ok(Self { book: Some(book), table, present: present.collect() })
     }
 
     /// A day's file, if there is one.

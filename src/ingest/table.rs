@@ -10,6 +10,7 @@ use super::{
     builder::Builder,
     day_file::{DayFile, Place, place},
     files,
+    frozen::Floor,
     names::Names,
     pile::Pile,
     quarantine::{self, Earlier},
@@ -23,6 +24,7 @@ use super::{
 use crate::{
     book::{Book, layout::DayTable},
     config::{Config, Source},
+    floors::Floors,
     record::USAGE,
     time::{Day, Instant},
 };
@@ -64,7 +66,7 @@ pub(super) fn ingest(
         return Ok(Vec::new());
     }
     let Reading { arrivals, files, first } =
-        reading::read(&tasks, &texts, &table.settings(), &|row| withdrawal.wants(row), watch)?;
+        reading::read(&tasks, &texts, &table.settings()?, &|row| withdrawal.wants(row), watch)?;
     let mut cache = TextCache::new(&texts);
     outcome.first.extend(first.heads().map(|(at, _)| shown(&first.row(at), &cache)));
     Table::note_files(&tasks, &files, outcome);
@@ -120,10 +122,12 @@ impl Table<'_> {
         self.writable().map_or_else(std::env::temp_dir, |book| book.root().join("state"))
     }
 
-    pub(super) fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Result<Settings, IngestError> {
         // Days are built while others still wait: they share the rest.
         let (threads, budget) = (self.options.threads, self.options.memory / 5 * 2);
-        Settings { names: Names::of(self.config), threads, budget, spill_dir: self.spill_dir() }
+        let floors = self.book.map_or(Ok(Floors::default()), Floors::read)?;
+        let floor = Floor::of(&floors, self.days_of);
+        Ok(Settings { names: Names::of(self.config), threads, budget, spill_dir: self.spill_dir(), floor })
     }
 
     /// The files that have something new. With `everything`, all files of all

@@ -7,6 +7,7 @@ use super::{
     IngestError,
     arrivals::Arrivals,
     files,
+    frozen::Floor,
     names::Names,
     reading::{self, Settings, Task, Watch},
     rows::{Row, Slot, identity_hash},
@@ -71,7 +72,7 @@ pub fn versions(
     let hash = identity_hash(identity.provider, identity.request_id, identity.part);
     let texts = Texts::default();
     let (names, spill_dir) = (Names::of(config), std::env::temp_dir());
-    let settings = Settings { names, threads, budget: 64 << 20, spill_dir };
+    let settings = Settings { names, threads, budget: 64 << 20, spill_dir, floor: Floor::default() };
     let reading = reading::read(&tasks, &texts, &settings, &|row| row.hash == hash, &Unwatched)?;
     let cache = TextCache::new(&texts);
     let mut versions = Vec::new();

@@ -14,6 +14,7 @@ use crate::{
     budgets::{Ledger, Lines, Scope, Silence},
     charges::{self, Behind, ChargesError, DayFile},
     config::{Config, Pool, Role, Source},
+    floors::{self, Floors},
     money::Usd,
     periods::Calendar,
     runs::{self, Past, Stage},
@@ -149,7 +150,8 @@ pub(super) fn silences(
 /// Days whose tables do not belong together.
 pub(super) fn behind(book: &Book, from: Instant, until: Instant) -> Result<BTreeMap<Day, Behind>, ReportError> {
     let mut found = BTreeMap::new();
-    let is_meant = |day: &Day| from < day.end() && day.start() < until;
+    let floor = Floors::read(book)?.priced_from();
+    let is_meant = |day: &Day| from < day.end() && day.start() < until && !floors::is_below(*day, floor);
     for day in book.days(DayTable::Usage)?.into_iter().filter(is_meant) {
         if let Some(behind) = charges::behind(book, day)? {
             found.insert(day, behind);

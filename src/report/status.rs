@@ -13,6 +13,7 @@ use crate::{
     budgets::{self, Ledger, Lines, Scope, Silence, SpendRow, Statement, Timeline},
     charges::Behind,
     config::Config,
+    floors::Floors,
     money::Usd,
     periods::{Calendar, Period, PeriodSpan},
     policy,
@@ -85,7 +86,9 @@ impl Status {
         let silences: Vec<Silence> = freshness::silences(book, &sources, &scopes, &pools, &registry)?;
         let coverage = Coverage::of(&rows, &month)?;
         let behind = freshness::behind(book, from, Instant::LATEST)?;
-        let ledger = Ledger::new(rows, &pools, known_until, &silences).with_stale(behind.keys().copied());
+        let ledger = Ledger::new(rows, &pools, known_until, &silences)
+            .with_stale(behind.keys().copied())
+            .with_spend_from(Floors::read(book)?.spend_from());
         let mut statements = Vec::new();
         for (scope, timeline) in &timelines {
             statements.extend(ledger.statement(scope, timeline, now)?);

@@ -16,7 +16,8 @@ use crate::{
     book::{Book, layout::DayTable},
     budgets::{Scope, TooLarge, divide},
     charges::Behind,
-    config::{Config, Pool},
+    config::{Config, KeptTable, Pool},
+    floors::Floors,
     money::Usd,
     periods::{Calendar, PeriodSpan},
     policy,
@@ -95,6 +96,8 @@ pub struct Top {
     pub cost_before: Usd,
     /// Days of the two whose tables are one step apart.
     pub behind: BTreeMap<Day, Behind>,
+    /// The first day of the table that is kept, where the two begin before it.
+    pub pruned_until: Option<Day>,
 }
 
 impl Top {
@@ -136,7 +139,12 @@ impl Top {
         let mut behind = freshness::behind(book, period.from, period.until)?;
         behind.extend(freshness::behind(book, before.from, before.until)?);
         let (requests, cost, cost_before) = (now.requests, now.cost, then.cost);
-        Ok(Self { period, before, is_open, entries, requests, cost, cost_before, behind })
+        let floor = Floors::read(book)?.of(match subject.table() {
+            DayTable::Charges => KeptTable::Charges,
+            _ => KeptTable::Rollup,
+        });
+        let pruned_until = floor.filter(|floor| before.from.min(period.from) < floor.start());
+        Ok(Self { period, before, is_open, entries, requests, cost, cost_before, behind, pruned_until })
     }
 }
 

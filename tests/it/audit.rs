@@ -301,3 +301,50 @@ fn keys_are_listed_with_use_and_verdict_also_before_anything_is_priced() {
     let table = run.run(&["keys"]).stdout;
     assert!(table.contains("old key quiet for 18 h"), "{table}");
 }
+
+#[test]
+fn a_staging_key_that_looks_like_production_is_told_with_what_that_rests_on() {
+    // A request every ten minutes for seven days is 1,008 of them.
+    let busy =
+        |first: u32, key: &str, every_minutes: i64, hours: std::ops::Range<i64>, user: &dyn Fn(i64) -> String| {
+            let end = spendbook::time::Instant::parse(JUNE_10, chrono_tz::Tz::UTC).unwrap();
+            let times =
+                (1..=7 * 24 * 60 / every_minutes).map(|number| end.plus_micros(-number * every_minutes * 60_000_000));
+            let times = times.filter(|at| hours.contains(&(at.micros() / 3_600_000_000 % 24)));
+            let lines = times.zip(first..).map(|(at, id)| {
+                let user = user(i64::from(id));
+                line(id, &at.to_string(), key, 0, &format!(",\"user\":\"{user}\""))
+            });
+            lines.collect::<String>()
+        };
+    let few = |_: i64| "bot".to_owned();
+    let many = |id: i64| format!("user-{}", id % 40);
+    let log = [
+        busy(1, "chat-staging", 10, 0..24, &few),
+        // The same by day only, which may be a test.
+        busy(10_000, "chat-dev", 5, 8..18, &many),
+        // Around the clock, and less than its team's production; many users.
+        busy(20_000, "lab-staging", 10, 0..24, &many),
+        busy(30_000, "lab-prod", 5, 0..24, &few),
+        busy(40_000, "lab-test", 10, 0..24, &few),
+    ];
+    let run = workspace(&log.concat());
+    run.write("spendbook.toml", format!("{CONFIG}[teams.lab]\n"));
+    run.ingest();
+    let ran = run.run(&["keys", "--format", "json"]);
+    let keys: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).unwrap();
+    let told = keys.iter().filter(|key| key["findings"].as_str().unwrap().contains("looks_like_production"));
+    let told: Vec<_> =
+        told.map(|key| format!("{}: {}", key["key"].as_str().unwrap(), key["verdict"].as_str().unwrap())).collect();
+    assert_eq!(
+        told,
+        [
+            "chat-staging: looks like production traffic: 1008 requests in 7 days, around the clock on 7 of them, more \
+             than the 0 of the team's production keys; not registered, its team is that of its name",
+            "lab-staging: looks like production traffic: 1008 requests in 7 days, around the clock on 7 of them, by 40 \
+             users; not registered, its team is that of its name",
+        ]
+    );
+    // A week later it is quiet.
+    assert!(!run.run_at("2026-06-17T04:00:00Z", &["keys"]).stdout.contains("looks like production"));
+}

@@ -16,6 +16,7 @@ mod night;
 mod price_command;
 mod priced;
 mod props;
+mod prune;
 mod replay;
 mod rubbish;
 mod secrets;

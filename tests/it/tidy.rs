@@ -11,9 +11,9 @@ const LONGEST: usize = 700;
 /// Modules by stage: a module may import its own stage and those before it.
 const STAGES: &[&[&str]] = &[
     &["record", "money", "time", "clock", "tally", "json", "secrets", "replace"],
-    &["config", "book", "pricing", "teams", "periods", "budgets", "policy"],
+    &["config", "book", "pricing", "teams", "periods", "budgets", "policy", "floors"],
     &["ingest", "charges"],
-    &["audit"],
+    &["audit", "prune"],
     &["runs", "bundled", "demo"],
     &["report"],
     &["night"],
