@@ -80,6 +80,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let mut page = Page::default();
     page.say(heading(&top, config.book.timezone.name()));
     page.list(list(&top, subject, arguments.limit));
+    page.say(shares(&top, arguments.limit));
     page.say(rest(&top, arguments.limit));
     arguments.to.write(&page)?;
     Ok(Outcome::Done)
@@ -107,6 +108,7 @@ pub(super) fn list(top: &Top, subject: Subject, limit: usize) -> Listing {
         Column::count("requests"),
         Column::usd("cost"),
         Column::usd("shared").in_data(),
+        Column::text("pools").in_data(),
         Column::tenths("share_percent").in_data(),
         Column::tenths("share").in_table(),
         Column::bar(),
@@ -127,6 +129,7 @@ pub(super) fn list(top: &Top, subject: Subject, limit: usize) -> Listing {
             entry.requests.into(),
             entry.cost.into(),
             entry.shared.into(),
+            pools(entry).into(),
             entry.share.into(),
             entry.share.into(),
             entry.share.into(),
@@ -163,6 +166,26 @@ fn change_text(entry: &Entry) -> String {
         None if entry.cost > Usd::ZERO => "new".to_owned(),
         None => String::new(),
     }
+}
+
+/// A team's part of each pool, to the last digit: `search=1.5; voice=0.25`.
+fn pools(entry: &Entry) -> Option<String> {
+    let parts: Vec<String> = entry.shares.iter().map(|(pool, cost)| format!("{pool}={cost}")).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// What teams pay of shared keys, each pool as a part of its own.
+fn shares(top: &Top, limit: usize) -> String {
+    let shared = top.entries.iter().take(limit).filter(|entry| !entry.shares.is_empty());
+    let lines: Vec<String> = shared
+        .map(|entry| {
+            let own = entry.cost.checked_sub(entry.shared).unwrap_or_default();
+            let parts = entry.shares.iter().map(|(pool, cost)| format!(" + {} of the pool `{pool}`", cost.shown()));
+            let name = entry.names.first().cloned().flatten().unwrap_or_default();
+            format!("`{name}`: {} own{}\n", own.shown(), parts.collect::<String>())
+        })
+        .collect();
+    if lines.is_empty() { String::new() } else { format!("\n{}", lines.concat()) }
 }
 
 /// What the limit leaves out, and what is not known.

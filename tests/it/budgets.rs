@@ -6,7 +6,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::TestRun;
+use crate::support::{TestRun, files_below};
 
 const CONFIG: &str = r#"
 [book]
@@ -150,6 +150,9 @@ fn shares_of_a_pool_are_those_of_their_time() {
     let parts: Vec<_> =
         top.as_array().unwrap().iter().map(|it| (it["team"].as_str().unwrap(), amount(&it["cost"]))).collect();
     assert_eq!(parts, [("talk", "6"), ("lab", "4")]);
+    assert_eq!((&top[0]["shared"], &top[0]["pools"]), (&"6.000000000000".into(), &"both=6.000000000000".into()));
+    let said = run.run_at(JUNE, &["top", "teams", "--period", "last-month"]).stdout;
+    assert!(said.contains("`talk`: $0.00 own + $6.00 of the pool `both`\n"), "{said}");
 }
 
 #[test]
@@ -195,4 +198,77 @@ fn every_run_replaces_the_state_of_budgets() {
     run.write("spendbook.toml", format!("{CONFIG}[run]\nbudget_state = \"none/such.json\"\n"));
     let ran = run.run_at(JUNE, &["run"]);
     assert!(ran.code == 1 && ran.stderr.contains("none/such.json` cannot be written"), "{ran:?}");
+}
+
+/// The days that the last run priced again, and what it said had moved.
+fn moved(run: &TestRun) -> (Vec<String>, Vec<String>) {
+    let before = files_below(&run.path("book/charges"));
+    let ran = run.run_at(JUNE, &["run"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let after = files_below(&run.path("book/charges"));
+    let days = after.iter().filter(|(name, bytes)| before.get(*name) != Some(bytes));
+    let days = days.map(|(name, _)| name["date=".len()..][..10].to_owned()).collect();
+    let told = ran.stdout.lines().filter_map(|line| line.strip_prefix("moved: ")).map(str::to_owned).collect();
+    (days, told)
+}
+
+#[test]
+fn another_owner_makes_again_only_what_it_touches_and_says_what_moved() {
+    let log = [
+        line(1, "2026-06-01T10:00:00Z", "chat-prod", "m", 1),
+        line(2, "2026-06-02T10:00:00Z", "chat-prod", "m", 2),
+        line(3, "2026-06-03T10:00:00Z", "lab-prod", "m", 3),
+        line(4, "2026-06-04T10:00:00Z", "chat-prod", "m", 4),
+        line(5, "2026-06-05T10:00:00Z", "stray", "m", 5),
+    ];
+    let run = workspace(&log);
+    night(&run, JUNE);
+    // A key moves on the 2nd: the 1st stays, and so do days without it.
+    let registered =
+        "name = \"chat-prod\"\nteam = \"chat\"\nmonthly_budget_usd = \"4\"\nfingerprint = \"fp_e05f2bbf4a1f\"\n";
+    assert!(CONFIG.contains(registered));
+    let two = format!(
+        "{registered}valid_until = \"2026-06-02\"\n[[key]]\nname = \"chat-prod\"\nteam = \"lab\"\nvalid_from = \"2026-06-02\"\n"
+    );
+    let config = CONFIG.replace(registered, &two);
+    run.write("spendbook.toml", &config);
+    let (days, told) = moved(&run);
+    assert_eq!(days, ["2026-06-02", "2026-06-04"]);
+    assert_eq!(
+        told,
+        [
+            "2026-06-02 `chat` `m`: $2.00 -> $0.00, 1 -> 0 requests",
+            "2026-06-02 `lab` `m`: $0.00 -> $2.00, 0 -> 1 requests",
+            "2026-06-04 `chat` `m`: $4.00 -> $0.00, 1 -> 0 requests",
+            "2026-06-04 `lab` `m`: $0.00 -> $4.00, 0 -> 1 requests",
+        ]
+    );
+    assert_eq!(budgets(&run, JUNE)[0], "team chat 2026-06 1/10");
+    // A key that nobody had registered.
+    let config = format!("{config}[[key]]\nname = \"stray\"\nteam = \"lab\"\n");
+    run.write("spendbook.toml", &config);
+    assert_eq!(
+        moved(&run),
+        (
+            vec!["2026-06-05".to_owned()],
+            vec![
+                "2026-06-05 nobody's `m`: $5.00 -> $0.00, 1 -> 0 requests".to_owned(),
+                "2026-06-05 `lab` `m`: $0.00 -> $5.00, 0 -> 1 requests".to_owned(),
+            ]
+        )
+    );
+    // A team with another name takes its history along, and nothing else.
+    let config = config
+        .replace("[teams.lab]", "[teams.science]\nformerly = [\"lab\"]")
+        .replace("\"lab\"\n", "\"science\"\n")
+        .replace("lab = 40", "science = 40");
+    run.write("spendbook.toml", config);
+    let (days, told) = moved(&run);
+    assert_eq!(days, ["2026-06-02", "2026-06-03", "2026-06-04", "2026-06-05"]);
+    assert_eq!(told[0], "2026-06-02 `lab` `m`: $2.00 -> $0.00, 1 -> 0 requests");
+    assert_eq!(told.len(), 8);
+    // Nobody uses these: nothing is made again.
+    let more = fs::read_to_string(run.path("spendbook.toml")).unwrap();
+    run.write("spendbook.toml", more + "[teams.new]\n[[key]]\nname = \"new-prod\"\nteam = \"new\"\n");
+    assert_eq!(moved(&run), (Vec::new(), Vec::new()));
 }

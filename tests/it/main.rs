@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod audit;
+mod boundaries;
 mod budgets;
 mod charges;
 mod config_schema;
