@@ -105,8 +105,8 @@ pub fn run(config: &Config, prices: &PriceBook, kept: &Kept, book: &Book, now: I
     let everything = everything(history, config, prices);
     let mut doubtful = doubtful(book, &days, &memo, &everything, &mut outcome)?;
     doubtful.retain(|(day, _)| !floors::is_below(*day, floors.audited_from()));
-    if !doubtful.is_empty() {
-        let night = Night::new(book, history, config, &registry, &days)?;
+    if let (Some(&(first, _)), Some(&(last, _))) = (doubtful.first(), doubtful.last()) {
+        let night = Night::new(book, history, config, &registry, &days, (first, last))?;
         let pools = history.pools(config);
         let ledger = night.spends.ledger(&pools, now).with_spend_from(floors.spend_from());
         for (day, before) in doubtful {
@@ -191,9 +191,14 @@ impl Night {
         config: &Config,
         registry: &Registry<'_>,
         days: &[Day],
+        doubtful: (Day, Day),
     ) -> Result<Self, AuditError> {
         let budgets = history.budgets(config);
-        let spends = if budgets.is_empty() { Spends::default() } else { Spends::read(book, days, &budgets, registry)? };
+        let spends = if budgets.is_empty() {
+            Spends::default()
+        } else {
+            Spends::read(book, days, doubtful, &budgets, registry)?
+        };
         Ok(Self { spends, budgets, days: days.iter().copied().collect() })
     }
 

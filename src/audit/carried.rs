@@ -1,6 +1,6 @@
 //! What was spent before a day of the budgets that apply on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     AuditError,
@@ -31,47 +31,50 @@ pub(super) struct Spends {
 }
 
 impl Spends {
-    /// Reads the totals of these days, as finely as the budgets need.
+    /// Reads the totals that decide what was spent before the days from the
+    /// first to the last one, as finely as the budgets need.
     pub(super) fn read(
         book: &Book,
         days: &[Day],
+        (first, last): (Day, Day),
         budgets: &[(Scope, Timeline)],
         registry: &Registry<'_>,
     ) -> Result<Self, AuditError> {
-        let by_key = budgets.iter().any(|(scope, _)| matches!(scope, Scope::Key(_)));
-        let registry = by_key.then_some(registry);
-        let by_model = budgets.iter().any(|(scope, _)| matches!(scope, Scope::Model(_)));
+        let needed = needed_from(budgets, first)..=last;
+        let told = Told::of(budgets, registry);
         let mut spends = Self::default();
-        for &day in days {
+        for &day in days.iter().filter(|&day| needed.contains(day)) {
             let Some(rollup) = DayFile::open(book, DayTable::Rollup, day)? else {
                 return Err(AuditError::NoTotals { day });
             };
-            rollup.batches(&ROLLUP, None, |columns| spends.add(columns, day, registry, by_model))?;
+            rollup.batches(&ROLLUP, None, |columns| spends.add(columns, day, &told))?;
         }
         Ok(spends)
     }
 
-    /// `registry` is there where keys matter.
-    fn add(
-        &mut self,
-        columns: &Columns<'_>,
-        day: Day,
-        registry: Option<&Registry<'_>>,
-        by_model: bool,
-    ) -> Result<(), AuditError> {
+    fn add(&mut self, columns: &Columns<'_>, day: Day, told: &Told<'_>) -> Result<(), AuditError> {
         let buckets = columns.instants("bucket_start")?;
         let (team, key, model) = (columns.words("team")?, columns.words("key")?, columns.words("model_billed")?);
         let costs = columns.amounts("cost")?;
+        // Names are numbers within a batch: rows are added up by these alone.
+        let mut of_batch: HashMap<_, (usize, Usd)> = HashMap::new();
         for row in 0..columns.rows() {
             // What has no price adds nothing.
             let Some(cost) = amount(costs, row) else { continue };
-            let own = |text: Option<&str>| text.map(str::to_owned);
+            let key = key.code(row).filter(|_| !told.keys.is_empty());
+            let model = model.code(row).filter(|_| !told.models.is_empty());
+            let (_, sum) = of_batch.entry((buckets.value(row), team.code(row), key, model)).or_insert((row, Usd::ZERO));
+            *sum = sum.checked_add(cost).ok_or(AuditError::TooMuch { day })?;
+        }
+        for (row, cost) in of_batch.into_values() {
             let at = Instant::from_micros(buckets.value(row));
+            let own = |text: Option<&str>| text.map(str::to_owned);
+            let named = key.get(row).map(|key| told.registry.key_name(key, at));
             let sum = (
                 at,
                 own(team.get(row)),
-                own(registry.and_then(|registry| Some(registry.key_name(key.get(row)?, at)))),
-                own(model.get(row).filter(|_| by_model)).unwrap_or_default(),
+                own(named.filter(|name| told.keys.contains(name))),
+                own(model.get(row).filter(|name| told.models.contains(name))).unwrap_or_default(),
             );
             let sum = self.sums.entry(sum).or_default();
             *sum = sum.checked_add(cost).ok_or(AuditError::TooMuch { day })?;
@@ -94,6 +97,44 @@ impl Spends {
         });
         Ledger::new(rows.collect(), pools, now, &[])
     }
+}
+
+/// Whose spend is told apart: the keys and models that have a budget.
+#[derive(Debug)]
+struct Told<'t> {
+    keys: BTreeSet<&'t str>,
+    models: BTreeSet<&'t str>,
+    registry: &'t Registry<'t>,
+}
+
+impl<'t> Told<'t> {
+    fn of(budgets: &'t [(Scope, Timeline)], registry: &'t Registry<'t>) -> Self {
+        let (mut keys, mut models) = (BTreeSet::new(), BTreeSet::new());
+        for (scope, _) in budgets {
+            match scope {
+                Scope::Key(name) => _ = keys.insert(name.as_str()),
+                Scope::Model(name) => _ = models.insert(name.as_str()),
+                Scope::Organization | Scope::Team(_) => {}
+            }
+        }
+        Self { keys, models, registry }
+    }
+}
+
+/// The first day whose totals matter for a day: that of the longest period it
+/// is in, or the first of all where something rolls over.
+fn needed_from(budgets: &[(Scope, Timeline)], day: Day) -> Day {
+    let mut first = day;
+    for (_, timeline) in budgets {
+        if timeline.rolls_over() {
+            return Instant::EARLIEST.day();
+        }
+        // A budget that begins on the day begins to count on it.
+        for at in [day.start(), day.end().plus_micros(-1)] {
+            first = timeline.span_at(at).map_or(first, |(_, span)| first.min(span.from.day()));
+        }
+    }
+    first
 }
 
 /// The budgets that apply at some instant of a day, and are reached at its end.

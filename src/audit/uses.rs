@@ -348,7 +348,7 @@ impl OfBatch {
 }
 
 impl Words<'_> {
-    fn code(self, row: usize) -> Option<i32> {
+    pub(super) fn code(self, row: usize) -> Option<i32> {
         let keys: &Int32Array = self.keys;
         keys.is_valid(row).then(|| keys.value(row))
     }

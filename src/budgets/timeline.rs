@@ -61,6 +61,11 @@ impl Timeline {
         Some(since)
     }
 
+    /// Whether what is left of a period was ever added to the next one.
+    pub fn rolls_over(&self) -> bool {
+        self.known.iter().any(|(_, budgets)| budgets.iter().any(|budget| budget.rollover))
+    }
+
     /// The budget that stands at an instant.
     pub fn at(&self, instant: Instant) -> Option<&Budget> {
         let undated = || self.known.at(instant)?.iter().find(|it| it.period == self.period && it.valid_from.is_none());

@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use super::{
     ReportError,
-    sums::{self, Query},
+    sums::{self, By, Query},
 };
 use crate::{
     book::{Book, layout::DayTable},
@@ -124,8 +124,8 @@ pub(super) fn silences(
         let end = since.day().next();
         let span = Calendar { zone: chrono_tz::Tz::UTC, week_start: chrono::Weekday::Mon }
             .days_between(Day::from_days(end.days() - SHOWN_BY_DAYS), end);
-        let by = &["team", "key", "model_billed", "source"];
-        let query = Query { table: DayTable::Charges, by, from: span.from, until: span.until };
+        let by = By::columns(&["team", "key", "model_billed", "source"]);
+        let query = Query { table: DayTable::Charges, by: &by, from: span.from, until: span.until };
         let sums = sums::of(book, query)?;
         let rows = |is_meant: &dyn Fn(Option<&str>) -> bool| {
             let rows = sums.iter().filter(|(names, _)| is_meant(names[3].as_deref()));

@@ -1,12 +1,12 @@
 //! Where everybody stands now: each budget in its open period, what the spend
 //! of teams without one is, how far it is known, and how fresh it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ReportError,
     freshness::{self, LastRuns, SourceState},
-    sums,
+    sums::{self, By},
 };
 use crate::{
     book::Book,
@@ -76,7 +76,7 @@ impl Status {
         let from = first_needed(&timelines, &month, now);
 
         let last_runs = LastRuns::of(book)?;
-        let buckets = sums::buckets(book, columns(&timelines), from, Instant::LATEST)?;
+        let buckets = sums::buckets(book, &told_apart(&timelines, config), from, Instant::LATEST)?;
         let registry = Registry::new(config);
         let rows = sums::spend_rows(&buckets, &registry);
         let known_until = last_runs.known_until().unwrap_or(now).min(now);
@@ -126,16 +126,26 @@ fn ordered(mut timelines: Vec<(Scope, Timeline)>) -> Vec<(Scope, Timeline)> {
     timelines
 }
 
-/// What the scopes tell apart; fewer columns are fewer rows.
-fn columns(timelines: &[(Scope, Timeline)]) -> &'static [&'static str] {
-    let is_any = |is: fn(&Scope) -> bool| timelines.iter().any(|(scope, _)| is(scope));
-    if is_any(|scope| matches!(scope, Scope::Model(_))) {
-        &["team", "key", "model_billed"]
-    } else if is_any(|scope| matches!(scope, Scope::Key(_))) {
-        &["team", "key"]
-    } else {
-        &["team"]
+/// What the scopes tell apart; fewer columns and names are fewer rows. A key
+/// is in the totals by its name or its fingerprint.
+fn told_apart(timelines: &[(Scope, Timeline)], config: &Config) -> Vec<By> {
+    let mut keys = BTreeSet::new();
+    let mut models = BTreeSet::new();
+    for (scope, _) in timelines {
+        match scope {
+            Scope::Key(name) => {
+                let entries = config.keys.iter().filter(|key| key.name == *name);
+                keys.extend(entries.filter_map(|key| key.fingerprint.clone()).chain([name.clone()]));
+            }
+            Scope::Model(name) => _ = models.insert(name.clone()),
+            Scope::Organization | Scope::Team(_) => {}
+        }
     }
+    let mut by = By::columns(&["team"]);
+    if !keys.is_empty() || !models.is_empty() {
+        by.extend([By::Only("key", keys), By::Only("model_billed", models)]);
+    }
+    by
 }
 
 /// From when spend is needed: all there is where something rolls over, else

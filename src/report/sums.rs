@@ -5,7 +5,7 @@
 //! overflow; days are added here, checked. A cost that is not known adds
 //! nothing, and its requests are counted as unpriced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polars::prelude::*;
 
@@ -49,9 +49,41 @@ pub(super) struct Query<'q> {
     /// `Rollup` or `Charges`.
     pub table: DayTable,
     /// Columns of text, at least one.
-    pub by: &'q [&'static str],
+    pub by: &'q [By],
     pub from: Instant,
     pub until: Instant,
+}
+
+/// A column to tell sums apart by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum By {
+    Each(&'static str),
+    /// Only these values; all others are one, without a name. A year of totals
+    /// has many keys, and few of them a budget.
+    Only(&'static str, BTreeSet<String>),
+}
+
+impl By {
+    pub(super) fn columns(columns: &[&'static str]) -> Vec<Self> {
+        columns.iter().copied().map(Self::Each).collect()
+    }
+
+    const fn column(&self) -> &'static str {
+        match self {
+            Self::Each(column) | Self::Only(column, _) => column,
+        }
+    }
+
+    fn expression(&self) -> Expr {
+        match self {
+            Self::Each(column) => col(*column),
+            Self::Only(column, wanted) => {
+                let is_any = wanted.iter().map(|value| col(*column).eq(lit(value.as_str()))).reduce(Expr::or);
+                let is_any = is_any.unwrap_or_else(|| lit(false));
+                when(is_any).then(col(*column)).otherwise(lit(NULL).cast(DataType::String)).alias(*column)
+            }
+        }
+    }
 }
 
 /// Values of the columns that were asked by, in their order.
@@ -73,12 +105,7 @@ pub(super) struct Bucket {
 }
 
 /// The sums of each quarter of an hour, from `rollup`.
-pub(super) fn buckets(
-    book: &Book,
-    by: &[&'static str],
-    from: Instant,
-    until: Instant,
-) -> Result<Vec<Bucket>, ReportError> {
+pub(super) fn buckets(book: &Book, by: &[By], from: Instant, until: Instant) -> Result<Vec<Bucket>, ReportError> {
     let mut buckets = Vec::new();
     let query = Query { table: DayTable::Rollup, by, from, until };
     each(book, query, true, |at, names, sum| {
@@ -123,7 +150,7 @@ fn each(
         return Ok(());
     }
     let days = from.day()..=until.plus_micros(-1).day();
-    let mut columns = by.to_vec();
+    let mut columns: Vec<&str> = by.iter().map(By::column).collect();
     columns.extend(needed(table));
     for day in book.days(table)?.into_iter().filter(|day| days.contains(day)) {
         let Some(file) = DayFile::open(book, table, day)? else { continue };
@@ -158,7 +185,7 @@ const AT: &str = "at";
 fn grouped(frame: DataFrame, query: Query<'_>, is_by_time: bool) -> PolarsResult<DataFrame> {
     let at = col(needed(query.table)[0]).to_physical().alias(AT);
     let is_meant = col(AT).gt_eq(lit(query.from.micros())).and(col(AT).lt(lit(query.until.micros())));
-    let mut keys: Vec<Expr> = query.by.iter().map(|name| col(*name)).collect();
+    let mut keys: Vec<Expr> = query.by.iter().map(By::expression).collect();
     if is_by_time {
         keys.push(col(AT));
     }
@@ -186,7 +213,7 @@ fn grouped(frame: DataFrame, query: Query<'_>, is_by_time: bool) -> PolarsResult
 
 type Group = (Option<Instant>, Names, Sum);
 
-fn groups(grouped: &DataFrame, by: &[&str], is_by_time: bool) -> PolarsResult<Vec<Group>> {
+fn groups(grouped: &DataFrame, by: &[By], is_by_time: bool) -> PolarsResult<Vec<Group>> {
     let numbers = |name: &str| -> PolarsResult<Vec<i64>> {
         Ok(grouped.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect())
     };
@@ -196,7 +223,8 @@ fn groups(grouped: &DataFrame, by: &[&str], is_by_time: bool) -> PolarsResult<Ve
         Ok(column.decimal()?.physical().iter().map(usd).collect())
     };
     let at: Option<Vec<i64>> = if is_by_time { Some(numbers(AT)?) } else { None };
-    let texts: Vec<&StringChunked> = by.iter().map(|name| grouped.column(name)?.str()).collect::<PolarsResult<_>>()?;
+    let texts: Vec<&StringChunked> =
+        by.iter().map(|by| grouped.column(by.column())?.str()).collect::<PolarsResult<_>>()?;
     let (requests, unpriced, estimated) = (numbers("n")?, numbers("unpriced")?, numbers("estimated")?);
     let (cost, estimated_cost) = (amounts("known")?, amounts("guessed")?);
     let group = |row: usize| {

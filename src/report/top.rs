@@ -10,7 +10,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::{
     ReportError,
     freshness::{self, LastRuns},
-    sums::{self, Names, Query, Sum},
+    sums::{self, By, Names, Query, Sum},
 };
 use crate::{
     book::{Book, layout::DayTable},
@@ -182,7 +182,8 @@ struct Side {
 
 impl Side {
     fn of(book: &Book, pools: &Pools, subject: Subject, span: &PeriodSpan) -> Result<Self, ReportError> {
-        let query = Query { table: subject.table(), by: subject.columns(), from: span.from, until: span.until };
+        let by = By::columns(subject.columns());
+        let query = Query { table: subject.table(), by: &by, from: span.from, until: span.until };
         let sums = sums::of(book, query)?;
         let too_large = || TooLarge { scope: Scope::Organization, period: span.name.clone() };
         let mut all = Sum::default();

@@ -258,7 +258,7 @@ fn killed_at_any_moment_it_is_finished_by_the_next_one() {
     let usual = begun.elapsed();
     let (old, new) = (tables(&before), tables(&undisturbed));
     let mut dice = Dice(0x9121);
-    for point in 0..times("SPENDBOOK_KILLS", 12) {
+    for point in 0..times("SPENDBOOK_KILLS", 6) {
         let run = copy(&before);
         let mut command = run.command_after("true", &["prune"]);
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
