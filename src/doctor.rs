@@ -6,6 +6,7 @@
 //! Whether the mail server answers is left to the sending of mails.
 
 mod book;
+mod keys;
 mod sources;
 
 use std::{collections::BTreeMap, path::Path};
@@ -86,6 +87,7 @@ pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
     }
     if let Some(book) = &stored {
         checks.extend(sources::check_overlaps(&config, book));
+        checks.extend(keys::check_unused(&config, book, now));
     }
     checks.push(check_mail(&config));
     checks.push(check_clock(&heard, now));
@@ -133,6 +135,7 @@ fn check_prices(config: &Config) -> Vec<Check> {
         });
     }
     let Ok(book) = draft.into_book() else { return checks };
+    checks.extend(keys::check_models(config, &book));
     let mut models: Vec<_> = book.prices().iter().map(|price| (&price.provider, &price.model)).collect();
     models.sort_unstable();
     models.dedup();

@@ -173,10 +173,18 @@ impl Use {
 /// # Errors
 /// Where the book cannot be read.
 pub fn read(book: &Book, now: Instant) -> Result<Uses, AuditError> {
+    read_since(book, Instant::EARLIEST.day(), now)
+}
+
+/// The same of the days since one.
+///
+/// # Errors
+/// Where the book cannot be read.
+pub fn read_since(book: &Book, since: Day, now: Instant) -> Result<Uses, AuditError> {
     let floors = Floors::read(book)?;
     let mut uses = Uses { since: floors.read_from(), ..Uses::default() };
     for table in [DayTable::Usage, DayTable::Checks] {
-        for day in book.days(table)? {
+        for day in book.days(table)?.into_iter().filter(|&day| day >= since) {
             uses.read_day(book, table, day, now)?;
         }
     }

@@ -348,3 +348,27 @@ fn a_staging_key_that_looks_like_production_is_told_with_what_that_rests_on() {
     // A week later it is quiet.
     assert!(!run.run_at("2026-06-17T04:00:00Z", &["keys"]).stdout.contains("looks like production"));
 }
+
+#[test]
+fn the_doctor_names_keys_that_nobody_uses_and_models_that_have_no_price() {
+    let run = workspace(&line(1, "2026-06-09T10:00:00Z", "chat-prod", 1, ""));
+    run.write("spendbook.toml", format!("{CONFIG}[models.m]\nmonthly_budget_usd = \"1\"\n[models.mm]\n"));
+    run.ingest();
+    let found = |run: &TestRun| -> Vec<String> {
+        let ran = run.run(&["doctor", "--format", "json"]);
+        let checks: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).unwrap();
+        let told = checks.iter().map(|check| check["found"].as_str().unwrap().to_owned());
+        told.filter(|found| found.contains("registered key") || found.contains("[models.")).collect()
+    };
+    assert_eq!(
+        found(&run),
+        [
+            "`[models.\"mm\"]` has a budget, and the price book has no such model",
+            // An old key that another one replaced is to be quiet.
+            "1 registered key gave no request in 30 days: `hidden`",
+        ]
+    );
+    run.append("logs/a.jsonl", line(2, "2026-06-09T11:00:00Z", "fp_e05f2bbf4a1f", 1, ""));
+    run.ingest();
+    assert_eq!(found(&run)[1], "every registered key was used in the last 30 days");
+}
