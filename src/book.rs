@@ -19,7 +19,8 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, executor::block_on};
 use object_store::{
-    GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path,
+    GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutPayload, local::LocalFileSystem,
+    path::Path,
 };
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +150,31 @@ impl Book {
         block_on(self.store.put(path, PutPayload::from_bytes(bytes))).map(drop).map_err(|source| BookError::Store {
             path: path.to_string(),
             doing: "written",
+            source,
+        })
+    }
+
+    /// Writes a file where there is none, in one step; whether it did.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn put_new(&self, path: &Path, bytes: Bytes) -> Result<bool, BookError> {
+        match block_on(self.store.put_opts(path, PutPayload::from_bytes(bytes), PutMode::Create.into())) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(source) => Err(BookError::Store { path: path.to_string(), doing: "written", source }),
+        }
+    }
+
+    /// Gives a file another place. In a directory this is one step; in object
+    /// storage a kill can leave it in both places, never in none.
+    ///
+    /// # Errors
+    /// Where it cannot be moved, or is not there.
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<(), BookError> {
+        block_on(self.store.rename(from, to)).map_err(|source| BookError::Store {
+            path: from.to_string(),
+            doing: "moved",
             source,
         })
     }
@@ -373,6 +399,20 @@ mod tests {
         upload.finish().unwrap();
         assert_eq!(book.get(&path).unwrap().unwrap().len(), PART + 1);
         assert_eq!(book.days(DayTable::Usage).unwrap(), [Day::parse("2026-06-01").unwrap()]);
+    }
+
+    #[test]
+    fn a_file_is_written_once_and_can_be_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open_for_writing(dir.path(), "").unwrap();
+        let (here, there) = (Path::from("outbox/pending/a.eml"), Path::from("outbox/sent/a.eml"));
+        assert!(book.put_new(&here, "first".into()).unwrap());
+        assert!(!book.put_new(&here, "second".into()).unwrap());
+        book.rename(&here, &there).unwrap();
+        assert_eq!(book.get(&here).unwrap(), None);
+        assert_eq!(book.get(&there).unwrap().unwrap(), "first");
+        let error = book.rename(&here, &there).unwrap_err();
+        assert_eq!(error.to_string(), "`outbox/pending/a.eml` in the book cannot be moved");
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub mod ingest;
 pub mod prune;
 pub mod runs;
 
+// How it reaches people.
+pub mod mail;
+
 // What the book says.
 pub mod report;
 

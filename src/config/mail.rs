@@ -53,6 +53,12 @@ pub enum Security {
     None,
 }
 
+/// The part of an address before the `@`, as mail servers limit it.
+const LONGEST_LOCAL: usize = 64;
+const LONGEST_DOMAIN: usize = 253;
+/// One word of a domain.
+const LONGEST_LABEL: usize = 63;
+
 impl Default for Mail {
     fn default() -> Self {
         let from = Mailbox { name: Some("Spendbook".to_owned()), address: "spendbook@localhost".to_owned() };
@@ -71,19 +77,21 @@ impl Mailbox {
         };
         let (local, domain) = address.split_once('@')?;
         let local_ok = !local.is_empty()
+            && local.len() <= LONGEST_LOCAL
             && !local.starts_with('.')
             && !local.ends_with('.')
             && !local.contains("..")
             && local.chars().all(|c| c.is_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c));
         let label_ok = |label: &str| {
             !label.is_empty()
+                && label.len() <= LONGEST_LABEL
                 && !label.starts_with('-')
                 && !label.ends_with('-')
                 && label.chars().all(|c| c.is_alphanumeric() || c == '-')
         };
         // A name goes into a header: no line ends, and no quotes or brackets that would need escapes.
         let name_ok = !name.chars().any(|c| c.is_control() || matches!(c, '<' | '>' | '"' | '\\'));
-        if !local_ok || !domain.split('.').all(label_ok) || !name_ok {
+        if !local_ok || domain.len() > LONGEST_DOMAIN || !domain.split('.').all(label_ok) || !name_ok {
             return None;
         }
         let name = (!name.is_empty()).then(|| name.to_owned());
@@ -236,6 +244,9 @@ mod tests {
         check("Spendbook <spendbook@example.com>", Some("Spendbook <spendbook@example.com>"));
         check("\"Doe, Jane\" <jane+x@mail.example.com>", Some("Doe, Jane <jane+x@mail.example.com>"));
         check("root@localhost", Some("root@localhost"));
+        check(&format!("{}@example.com", "a".repeat(65)), None);
+        check(&format!("a@{}.com", "a".repeat(64)), None);
+        check(&format!("a@{}com", "example.".repeat(40)), None);
         for bad in [
             "",
             "a",

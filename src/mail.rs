@@ -1,0 +1,14 @@
+//! How mails reach people: a message becomes bytes, waits in the outbox, and
+//! leaves it.
+//!
+//! What a mail says is decided by those who write it; here nothing is known of
+//! teams or budgets. Two things always hold: the same [`Message`] gives the
+//! same bytes, `Message-ID` included; and a mail that was put into the outbox
+//! is in one of `pending`, `sent` and `failed` at every moment, so that it can
+//! arrive twice (the server took it and the program was killed), never be lost.
+
+mod message;
+mod outbox;
+
+pub use message::{Attachment, Image, MailError, Message, Sealed};
+pub use outbox::{Outbox, Place};

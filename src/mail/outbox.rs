@@ -1,0 +1,112 @@
+//! The outbox: `outbox/pending`, `sent` and `failed` in the book, one file per
+//! mail, named by its id.
+//!
+//! A mail goes from one place to another in one step, so that at every moment
+//! it is in one of them. What is known of failures stands beside the mail in
+//! `failed`.
+
+use std::collections::BTreeSet;
+
+use object_store::path::Path;
+
+use super::{Sealed, message::is_id};
+use crate::book::{Book, BookError};
+
+/// Where a mail can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Not sent yet.
+    Pending,
+    /// A server has taken it.
+    Sent,
+    /// A server will not have it, or it has waited for too long.
+    Failed,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Pending, Self::Sent, Self::Failed];
+
+    const fn dir(self) -> &'static str {
+        match self {
+            Self::Pending => "outbox/pending",
+            Self::Sent => "outbox/sent",
+            Self::Failed => "outbox/failed",
+        }
+    }
+
+    fn file(self, id: &str) -> Path {
+        Path::from(format!("{}/{id}.eml", self.dir()))
+    }
+}
+
+/// The mails of a book.
+#[derive(Debug, Clone, Copy)]
+pub struct Outbox<'b> {
+    book: &'b Book,
+}
+
+impl<'b> Outbox<'b> {
+    pub const fn new(book: &'b Book) -> Self {
+        Self { book }
+    }
+
+    /// Puts into `pending` what is in none of the three places, byte for byte;
+    /// how many mails that were. Those who commit events call it after every
+    /// commit, and again for commits that an interrupted run may have left.
+    ///
+    /// # Errors
+    /// Where the outbox cannot be read or written.
+    pub fn restore(&self, mails: &[Sealed]) -> Result<usize, BookError> {
+        if mails.is_empty() {
+            return Ok(0);
+        }
+        let mut known = BTreeSet::new();
+        for place in Place::ALL {
+            known.extend(self.ids(place)?);
+        }
+        let mut restored = 0;
+        for mail in mails.iter().filter(|mail| is_id(&mail.id)) {
+            if known.insert(mail.id.clone()) {
+                self.book.put(&Place::Pending.file(&mail.id), mail.eml.clone().into())?;
+                restored += 1;
+            }
+        }
+        Ok(restored)
+    }
+
+    /// The ids of the mails in a place, sorted.
+    ///
+    /// # Errors
+    /// Where the outbox cannot be read.
+    pub fn ids(&self, place: Place) -> Result<Vec<String>, BookError> {
+        let files = self.book.list(&Path::from(place.dir()))?;
+        let id = |file: &Path| file.filename()?.strip_suffix(".eml").filter(|id| is_id(id)).map(str::to_owned);
+        Ok(files.iter().filter_map(id).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail(id: &str) -> Sealed {
+        Sealed { id: id.to_owned(), to: "a@example.com".to_owned(), subject: String::new(), eml: format!("{id}\r\n") }
+    }
+
+    #[test]
+    fn a_mail_that_is_nowhere_is_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open_for_writing(dir.path(), "").unwrap();
+        let outbox = Outbox::new(&book);
+        let mails = [mail("a"), mail("b"), mail("c"), mail("d")];
+        assert_eq!(outbox.restore(&mails).unwrap(), 4);
+        book.rename(&Place::Pending.file("a"), &Place::Sent.file("a")).unwrap();
+        book.rename(&Place::Pending.file("b"), &Place::Failed.file("b")).unwrap();
+        book.delete(&Place::Pending.file("c")).unwrap();
+        assert_eq!(outbox.restore(&mails).unwrap(), 1);
+        assert_eq!(outbox.restore(&mails).unwrap(), 0);
+        assert_eq!(outbox.ids(Place::Pending).unwrap(), ["c", "d"]);
+        assert_eq!(book.get(&Place::Pending.file("c")).unwrap().unwrap(), "c\r\n");
+        assert_eq!(outbox.restore(&[mail("../../etc")]).unwrap(), 0);
+    }
+}
