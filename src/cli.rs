@@ -1,6 +1,7 @@
 //! The command line: arguments, one call of the library, an exit code.
 
 mod audit;
+mod deliver;
 mod demo;
 mod doctor;
 mod explain;
@@ -106,6 +107,8 @@ enum Command {
     /// Check, look up and compare prices
     #[command(subcommand)]
     Pricing(pricing::Command),
+    /// Send the mails that wait in the outbox
+    Deliver(deliver::Arguments),
     /// Remove what is older than it is to be kept
     Prune(prune::Arguments),
     /// Write what other programs read
@@ -222,6 +225,7 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Top(arguments)) => top::run(session, &arguments),
         Some(Command::Audit(arguments)) => audit::run(session, &arguments),
         Some(Command::Keys(arguments)) => keys::run(session, &arguments),
+        Some(Command::Deliver(arguments)) => deliver::run(session, &arguments),
         Some(Command::Pricing(command)) => pricing::run(session, &command),
         Some(Command::Prune(arguments)) => prune::run(session, &arguments),
         Some(Command::Export(command)) => export::run(session, &command),

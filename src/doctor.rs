@@ -3,10 +3,11 @@
 //!
 //! It takes no lock and works beside a run. A warning is something that works
 //! and should be looked at; a problem stops a night, or makes it pointless.
-//! Whether the mail server answers is left to the sending of mails.
+//! It logs in to the mail server, and sends nothing.
 
 mod book;
 mod keys;
+mod mail;
 mod sources;
 
 use std::{collections::BTreeMap, path::Path};
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use crate::{
     book::Book,
-    config::{Config, SecretFrom, Transport},
+    config::Config,
     pricing::{self, Finding},
     report,
     time::Instant,
@@ -89,7 +90,7 @@ pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
         checks.extend(sources::check_overlaps(&config, book));
         checks.extend(keys::check_unused(&config, book, now));
     }
-    checks.push(check_mail(&config));
+    checks.extend(mail::check(&config, stored.as_ref()));
     checks.push(check_clock(&heard, now));
     checks
 }
@@ -160,28 +161,6 @@ fn of_finding(subject: &str, finding: &Finding) -> Check {
     let found = format!("{place}: {}", finding.message);
     let new = if finding.is_error() { Check::problem } else { Check::warning };
     new(subject, found, finding.cure.clone())
-}
-
-fn check_mail(config: &Config) -> Check {
-    let subject = "mail";
-    let Transport::Smtp(smtp) = &config.mail.transport else {
-        return Check::ok(subject, "mails stay in the book's outbox as files, none is sent");
-    };
-    let server = format!("`{}`, port {}", smtp.host, smtp.port);
-    let password = smtp.login.as_ref().map(|(_, password)| (password, password.read(&config.dir)));
-    match password {
-        Some((SecretFrom::Env(name), Err(error))) => Check::problem(
-            subject,
-            format!("the password for {server} cannot be read: {error}"),
-            format!("set `{name}` where the night runs: cron and systemd do not know your shell's variables"),
-        ),
-        Some((SecretFrom::File(_), Err(error))) => Check::problem(
-            subject,
-            format!("the password for {server} cannot be read: {error}"),
-            "write it there, readable by the user that runs the night",
-        ),
-        _ => Check::ok(subject, format!("sent by {server}")),
-    }
 }
 
 /// A clock that is a little behind is no reason to wake anybody.

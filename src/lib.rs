@@ -32,8 +32,9 @@ pub mod ingest;
 pub mod prune;
 pub mod runs;
 
-// How it reaches people.
+// How it reaches people, and the program that watches over the night.
 pub mod mail;
+pub mod ping;
 
 // What the book says.
 pub mod report;

@@ -7,8 +7,17 @@
 //! is in one of `pending`, `sent` and `failed` at every moment, so that it can
 //! arrive twice (the server took it and the program was killed), never be lost.
 
+mod deliver;
+mod letter;
 mod message;
+mod operators;
 mod outbox;
+mod server;
+mod tries;
 
+pub use deliver::{Came, Delivered, Line, Options, deliver};
+pub use letter::Letter;
 pub use message::{Attachment, Image, MailError, Message, Sealed};
-pub use outbox::{Outbox, Place};
+pub use operators::{FailedNight, tell_operators};
+pub use outbox::{Failure, Held, Outbox, Place};
+pub use server::{Connection, Server, ServerError};

@@ -56,11 +56,13 @@ fn page(status: &Status) -> Page {
     page.fact("age_seconds", status.last_runs.age_micros(status.now).map(|age| age / 1_000_000));
     page.fact("last_ingest", status.last_runs.ingest.as_ref().map(|run| run.finished));
     page.fact("last_pricing", status.last_runs.price.as_ref().map(|run| run.finished));
+    page.fact("mails_pending", i64::try_from(status.mails.pending).ok());
+    page.fact("mails_failed", i64::try_from(status.mails.failed).ok());
     page.list(budgets(status));
     page.say(remarks(status));
     page.data(lines(status));
     page.say("\n").list(sources(status)).data(behind(status)).data(coverage(status));
-    page.say(format!("\n{}{}", coverage_text(status), freshness_text(status)));
+    page.say(format!("\n{}{}{}", coverage_text(status), freshness_text(status), mails_text(status)));
     page
 }
 
@@ -363,6 +365,20 @@ fn freshness_text(status: &Status) -> String {
     let priced = told("last priced", "price", runs.price.as_ref());
     let behind: String = behind_lines(&status.behind).iter().map(|line| format!("{line}\n")).collect();
     format!("{read}; {priced}\n{behind}")
+}
+
+/// Mails that have not arrived; those that another program sends are its affair.
+fn mails_text(status: &Status) -> String {
+    let mails = |count: usize| listing::counted(i64::try_from(count).unwrap_or(i64::MAX), "mail");
+    let waiting = Some(status.mails.pending).filter(|&count| count > 0 && status.sends_mails);
+    let failed = Some(status.mails.failed).filter(|&count| count > 0);
+    let said = match (waiting, failed) {
+        (None, None) => return String::new(),
+        (Some(waiting), None) => format!("{} not sent yet", mails(waiting)),
+        (None, Some(failed)) => format!("{} could not be delivered", mails(failed)),
+        (Some(waiting), Some(failed)) => format!("{} not sent yet, {failed} could not be delivered", mails(waiting)),
+    };
+    format!("{said}: `spendbook deliver --dry-run` says why\n")
 }
 
 /// Which days' tables are one step apart, and what that means.

@@ -1,7 +1,7 @@
 //! `[mail]`: who the mails are from and how they travel; and the addresses
 //! that other tables name.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
     environment::SecretFrom,
@@ -39,7 +39,18 @@ pub struct Smtp {
     pub security: Security,
     /// Whom to log in as, and where the password comes from.
     pub login: Option<(String, SecretFrom)>,
+    /// Certificates (PEM) that are trusted beside those of the system, relative
+    /// to the config's directory.
+    pub ca_file: Option<PathBuf>,
+    /// What this machine calls itself; the domain of `from` where it is not given.
+    pub hello_name: Option<String>,
+    /// How long to wait for each answer.
+    pub timeout: Duration,
+    pub max_per_minute: Option<u32>,
 }
+
+/// How long a server may take for an answer, where the config does not say.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How the way to the mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -180,7 +191,35 @@ fn smtp(table: &mut Table<'_>, is_used: bool) -> Option<Smtp> {
         Security::None => 25,
     });
     let login = login(table);
-    is_used.then_some(Smtp { host: host?, port, security, login })
+    let ca_file = table.get("ca_file").and_then(|item| item.text().map(PathBuf::from));
+    let hello_name = table.get("hello_name").and_then(|item| hello_name(&item));
+    let timeout = table.get("timeout").and_then(|item| timeout(&item)).unwrap_or(TIMEOUT);
+    let max_per_minute = table.get("max_per_minute").and_then(|item| item.whole(1, 60_000));
+    let max_per_minute = max_per_minute.and_then(|count| u32::try_from(count).ok());
+    is_used.then_some(Smtp { host: host?, port, security, login, ca_file, hello_name, timeout, max_per_minute })
+}
+
+/// A name that is sent as it is, so nothing but a name may be in it.
+fn hello_name(item: &Item<'_>) -> Option<String> {
+    let text = item.text()?;
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')) {
+        item.bad("a host name like \"books.example.com\"", None);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn timeout(item: &Item<'_>) -> Option<Duration> {
+    const SECOND: i64 = 1_000_000;
+    /// Longer than any standard asks a client to wait.
+    const MOST: i64 = 10 * 60 * SECOND;
+    let expected = "a time like \"30s\" or \"2m\", up to 10 minutes";
+    let micros = item.duration(&[('s', SECOND), ('m', 60 * SECOND)], expected)?;
+    if micros > MOST {
+        item.bad(expected, None);
+        return None;
+    }
+    u64::try_from(micros).ok().map(Duration::from_micros)
 }
 
 fn login(table: &mut Table<'_>) -> Option<(String, SecretFrom)> {

@@ -318,6 +318,10 @@ fn keys_may_follow_each_other_and_pools_may_have_fractions() {
         security = "tls"
         username = "AKIA0123456789ABCDEF"
         password_file = "smtp"
+        ca_file = "company.pem"
+        hello_name = "books.example.com"
+        timeout = "5s"
+        max_per_minute = 20
         "#,
     );
     assert_eq!(config.keys[1].holder, Holder::Pool("p".to_owned()));
@@ -327,6 +331,8 @@ fn keys_may_follow_each_other_and_pools_may_have_fractions() {
     assert_eq!(config.pools["q"].shares, BTreeMap::from([("a".to_owned(), Pool::WHOLE)]));
     let Transport::Smtp(smtp) = config.mail.transport else { panic!("{:?}", config.mail) };
     assert_eq!((smtp.port, smtp.security), (465, Security::Tls));
+    assert_eq!((smtp.ca_file, smtp.hello_name), (Some("company.pem".into()), Some("books.example.com".to_owned())));
+    assert_eq!((smtp.timeout.as_secs(), smtp.max_per_minute), (5, Some(20)));
     let password = SecretFrom::File(PathBuf::from("smtp"));
     assert_eq!(smtp.login, Some(("AKIA0123456789ABCDEF".to_owned(), password)));
 }

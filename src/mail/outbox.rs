@@ -7,7 +7,9 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 
 use super::{Sealed, message::is_id};
 use crate::book::{Book, BookError};
@@ -37,6 +39,27 @@ impl Place {
     fn file(self, id: &str) -> Path {
         Path::from(format!("{}/{id}.eml", self.dir()))
     }
+}
+
+/// Why a mail is in `failed`, as it stands beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// When it was given up.
+    pub failed: String,
+    pub tries: u32,
+    /// What the server said, or why it was not asked.
+    pub answer: String,
+}
+
+fn failure_file(id: &str) -> Path {
+    Path::from(format!("{}/{id}.json", Place::Failed.dir()))
+}
+
+/// How many mails have not arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    pub pending: usize,
+    pub failed: usize,
 }
 
 /// The mails of a book.
@@ -82,6 +105,62 @@ impl<'b> Outbox<'b> {
         let files = self.book.list(&Path::from(place.dir()))?;
         let id = |file: &Path| file.filename()?.strip_suffix(".eml").filter(|id| is_id(id)).map(str::to_owned);
         Ok(files.iter().filter_map(id).collect())
+    }
+
+    /// How many mails wait, and how many were given up.
+    ///
+    /// # Errors
+    /// Where the outbox cannot be read.
+    pub fn held(&self) -> Result<Held, BookError> {
+        Ok(Held { pending: self.ids(Place::Pending)?.len(), failed: self.ids(Place::Failed)?.len() })
+    }
+
+    /// The mail itself; `None` where it is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn eml(&self, place: Place, id: &str) -> Result<Option<Bytes>, BookError> {
+        self.book.get(&place.file(id))
+    }
+
+    /// Why a mail is in `failed`, where that is known.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn failure(&self, id: &str) -> Result<Option<Failure>, BookError> {
+        let bytes = self.book.get(&failure_file(id))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// The mails that wait, sorted. Of one that a kill has left in two places
+    /// (object storage moves by copying), the one that waits is removed.
+    pub(super) fn settled(&self) -> Result<Vec<String>, BookError> {
+        let mut pending = self.ids(Place::Pending)?;
+        let mut known: BTreeSet<String> = self.ids(Place::Sent)?.into_iter().collect();
+        known.extend(self.ids(Place::Failed)?);
+        for id in pending.extract_if(.., |id| known.contains(id)) {
+            self.book.delete(&Place::Pending.file(&id))?;
+        }
+        Ok(pending)
+    }
+
+    /// The server has taken it.
+    pub(super) fn sent(&self, id: &str) -> Result<(), BookError> {
+        self.book.rename(&Place::Pending.file(id), &Place::Sent.file(id))
+    }
+
+    /// It is given up. The reason comes first, so that no mail is there without.
+    pub(super) fn failed(&self, id: &str, failure: &Failure) -> Result<(), BookError> {
+        let mut text = serde_json::to_string_pretty(failure).unwrap_or_default();
+        text.push('\n');
+        self.book.put(&failure_file(id), text.into())?;
+        self.book.rename(&Place::Pending.file(id), &Place::Failed.file(id))
+    }
+
+    /// It waits again. The reason goes last, and stays unread after a kill.
+    pub(super) fn revived(&self, id: &str) -> Result<(), BookError> {
+        self.book.rename(&Place::Failed.file(id), &Place::Pending.file(id))?;
+        self.book.delete(&failure_file(id))
     }
 }
 

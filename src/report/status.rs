@@ -12,8 +12,9 @@ use crate::{
     book::Book,
     budgets::{self, Ledger, Lines, Scope, Silence, SpendRow, Statement, Timeline},
     charges::Behind,
-    config::Config,
+    config::{Config, Transport},
     floors::Floors,
+    mail::{Held, Outbox},
     money::Usd,
     periods::{Calendar, Period, PeriodSpan},
     policy,
@@ -37,6 +38,9 @@ pub struct Status {
     pub last_runs: LastRuns,
     /// Days whose tables are one step apart.
     pub behind: BTreeMap<Day, Behind>,
+    pub mails: Held,
+    /// Whether mails are sent from here, or left for another program.
+    pub sends_mails: bool,
 }
 
 /// A team without a budget, in the calendar month of the book.
@@ -102,7 +106,22 @@ impl Status {
                 unbudgeted.push(Unbudgeted { scope, lines, spend });
             }
         }
-        Ok(Self { now, known_until, budgets: statements, unbudgeted, month, coverage, sources, last_runs, behind })
+        let mails = Outbox::new(book).held()?;
+        let sends_mails = config.mail.transport != Transport::Directory;
+        let budgets = statements;
+        Ok(Self {
+            now,
+            known_until,
+            budgets,
+            unbudgeted,
+            month,
+            coverage,
+            sources,
+            last_runs,
+            behind,
+            mails,
+            sends_mails,
+        })
     }
 
     /// The budgets of a scope.

@@ -7,6 +7,7 @@ mod boundaries;
 mod budgets;
 mod charges;
 mod config_schema;
+mod delivery;
 mod demo;
 mod docs;
 mod errors;

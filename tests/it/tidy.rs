@@ -14,7 +14,7 @@ const STAGES: &[&[&str]] = &[
     &["config", "book", "pricing", "teams", "periods", "budgets", "policy", "floors"],
     &["ingest", "charges"],
     &["audit", "prune"],
-    &["runs", "mail", "bundled", "demo"],
+    &["runs", "mail", "ping", "bundled", "demo"],
     &["report"],
     &["night"],
     &["doctor"],

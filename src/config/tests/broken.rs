@@ -553,6 +553,9 @@ password = "hunter2"
 port = 99999
 from = "me"
 username = "x"
+hello_name = "me@home"
+timeout = "1h"
+max_per_minute = 0
 "#;
     assert_snapshot!(errors(text), @r#"
     f:1:1: `host` is missing in `[mail]`, expected the mail server's name (config-missing)
@@ -571,6 +574,15 @@ username = "x"
     f:6:12: `username` is there without a password, expected `password_env` or `password_file` beside it (config-conflict)
      6 | username = "x"
        |            ^^^
+    f:7:14: `hello_name` is `me@home`, expected a host name like "books.example.com" (config-bad-value)
+     7 | hello_name = "me@home"
+       |              ^^^^^^^^^
+    f:8:11: `timeout` is `1h`, expected a time like "30s" or "2m", up to 10 minutes (config-bad-value)
+     8 | timeout = "1h"
+       |           ^^^^
+    f:9:18: `max_per_minute` is `0`, expected 1 to 60000 (config-out-of-range)
+     9 | max_per_minute = 0
+       |                  ^
     "#);
 }
 
