@@ -127,6 +127,14 @@ impl Book {
         found(path, result)
     }
 
+    /// Whether a file is there.
+    ///
+    /// # Errors
+    /// Where that cannot be found out.
+    pub fn has(&self, path: &Path) -> Result<bool, BookError> {
+        Ok(found(path, block_on(self.store.head(path)))?.is_some())
+    }
+
     /// A file to read parts of; `None` where there is none.
     ///
     /// # Errors
@@ -409,6 +417,7 @@ mod tests {
         assert!(book.put_new(&here, "first".into()).unwrap());
         assert!(!book.put_new(&here, "second".into()).unwrap());
         book.rename(&here, &there).unwrap();
+        assert!(!book.has(&here).unwrap() && book.has(&there).unwrap());
         assert_eq!(book.get(&here).unwrap(), None);
         assert_eq!(book.get(&there).unwrap().unwrap(), "first");
         let error = book.rename(&here, &there).unwrap_err();

@@ -1,6 +1,8 @@
-//! Whole configs beside what they mean; broken ones are in `broken`.
+//! Whole configs beside what they mean; broken ones are in `broken` and
+//! `broken_mail`.
 
 mod broken;
+mod broken_mail;
 
 use insta::assert_snapshot;
 

@@ -117,10 +117,12 @@ pub fn deliver(book: &Book, config: &Config, options: Options, now: Instant) -> 
     }
     let mut run = Run { outbox, tries: Tries::load(book)?, now, lines: Vec::new() };
     if options.retry_failed {
-        failed.iter().for_each(|id| run.tries.renew(id, now));
+        for id in &failed {
+            run.tries.renew(id, now);
+        }
         // Noted first: what is revived and killed then is not too old at once.
         run.tries.store(book, |_| true)?;
-        failed.iter().try_for_each(|id| outbox.revived(id))?;
+        failed.iter().try_for_each(|id| run.outbox.revived(id))?;
     }
     let failed_before = if options.retry_failed { 0 } else { failed.len() };
     let trouble = match &config.mail.transport {
@@ -148,16 +150,16 @@ fn look(
     now: Instant,
     failed: &[String],
 ) -> Result<Delivered, BookError> {
-    let tries = Tries::load(book)?;
+    let notes = Tries::load(book)?;
     let is_sent = matches!(config.mail.transport, Transport::Smtp(_));
     let mut lines = Vec::new();
     for id in outbox.ids(Place::Pending)? {
         let Some(letter) = outbox.eml(Place::Pending, &id)?.and_then(|eml| Letter::read(&id, &eml)) else { continue };
-        let tried = tries.of(&id);
+        let tried = notes.of(&id);
         let came = match tried {
             _ if !is_sent => Came::Left,
-            None if tries.is_too_old(&id, letter.date, now) => Came::Failed { answer: TOO_OLD.to_owned() },
-            Some(tried) if !tries.is_due(&id, now) => Came::Waits { why: tried.answer.clone(), next: tried.next() },
+            None if notes.is_too_old(&id, letter.date, now) => Came::Failed { answer: TOO_OLD.to_owned() },
+            Some(tried) if !notes.is_due(&id, now) => Came::Waits { why: tried.answer.clone(), next: tried.next() },
             _ => Came::Due,
         };
         lines.push(Line { tries: tried.map_or(0, |tried| tried.count), letter, came });
@@ -380,5 +382,5 @@ impl Post<'_, '_> {
 
 /// The time between two mails that keeps below the rate.
 fn between(smtp: &Smtp) -> Duration {
-    smtp.max_per_minute.map_or(Duration::ZERO, |count| Duration::from_secs(60) / count)
+    smtp.max_per_minute.map_or(Duration::ZERO, |count| Duration::from_mins(1) / count)
 }

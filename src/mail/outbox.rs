@@ -63,7 +63,7 @@ pub struct Held {
 }
 
 /// The mails of a book.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Outbox<'b> {
     book: &'b Book,
 }
@@ -80,16 +80,15 @@ impl<'b> Outbox<'b> {
     /// # Errors
     /// Where the outbox cannot be read or written.
     pub fn restore(&self, mails: &[Sealed]) -> Result<usize, BookError> {
-        if mails.is_empty() {
-            return Ok(0);
-        }
-        let mut known = BTreeSet::new();
-        for place in Place::ALL {
-            known.extend(self.ids(place)?);
-        }
         let mut restored = 0;
         for mail in mails.iter().filter(|mail| is_id(&mail.id)) {
-            if known.insert(mail.id.clone()) {
+            // Asked one by one, since what was ever sent may be much more than this.
+            let places = Place::ALL.map(|place| self.book.has(&place.file(&mail.id)));
+            let mut is_known = false;
+            for is_there in places {
+                is_known |= is_there?;
+            }
+            if !is_known {
                 self.book.put(&Place::Pending.file(&mail.id), mail.eml.clone().into())?;
                 restored += 1;
             }

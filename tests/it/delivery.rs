@@ -149,34 +149,34 @@ fn the_way_is_encrypted_and_the_login_by_every_mechanism() {
     }
 }
 
+/// Every mail waits, and one line says why.
+fn assert_waits(manners: Manners, settings: &str, expect: &str) {
+    let server = SmtpServer::start(manners);
+    let run = outbox(&server, settings, &three());
+    run.write("smtp", PASSWORD);
+    run.write("ca.pem", &server.certificate);
+    let ran = run.run(&["deliver"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let advice = ran.stderr.replace(&server.port.to_string(), "<port>");
+    assert_eq!(advice.lines().count(), 1, "{ran:?}");
+    assert!(advice.contains(expect), "{advice}\nexpected: {expect}");
+    assert!(advice.ends_with("; 3 mails wait in the outbox\n"), "{advice}");
+    assert_eq!(held(&run, "pending"), ["a", "b", "c"], "{expect}");
+    assert_eq!(server.received(), []);
+    let everything = format!(
+        "{ran:?}{:?}",
+        files_below(&run.path("book")).values().map(|it| String::from_utf8_lossy(it).into_owned()).collect::<Vec<_>>()
+    );
+    for secret in [PASSWORD, "AHNwZW5kYm9vaw"] {
+        assert!(!everything.contains(secret), "{expect}: {everything}");
+    }
+}
+
 /// What is wrong with the server makes every mail wait, and is told once, with
 /// what to do. Nothing of it is a mail's fault.
 #[test]
 fn a_server_that_does_not_work_is_told_once_and_mails_wait() {
-    let check = |manners: Manners, settings: &str, expect: &str| {
-        let server = SmtpServer::start(manners);
-        let run = outbox(&server, settings, &three());
-        run.write("smtp", PASSWORD);
-        run.write("ca.pem", &server.certificate);
-        let ran = run.run(&["deliver"]);
-        assert_eq!(ran.code, 1, "{ran:?}");
-        let advice = ran.stderr.replace(&server.port.to_string(), "<port>");
-        assert_eq!(advice.lines().count(), 1, "{ran:?}");
-        assert!(advice.contains(expect), "{advice}\nexpected: {expect}");
-        assert!(advice.ends_with("; 3 mails wait in the outbox\n"), "{advice}");
-        assert_eq!(held(&run, "pending"), ["a", "b", "c"], "{expect}");
-        assert_eq!(server.received(), []);
-        let everything = format!(
-            "{ran:?}{:?}",
-            files_below(&run.path("book"))
-                .values()
-                .map(|it| String::from_utf8_lossy(it).into_owned())
-                .collect::<Vec<_>>()
-        );
-        for secret in [PASSWORD, "AHNwZW5kYm9vaw"] {
-            assert!(!everything.contains(secret), "{expect}: {everything}");
-        }
-    };
+    let check = assert_waits;
     let login = "username = \"spendbook\"\npassword_file = \"smtp\"";
     let with_tls = |tls| Manners { tls, ..Manners::default() };
     let with_login = || Manners { login: LOGIN, ..Manners::default() };
@@ -532,4 +532,65 @@ fn killed_at_random_each_mail_arrives() {
         assert!(server.received().len() <= mails.len() + 2, "point {point}");
     }
     assert!(interrupted > 0, "no kill has hit the middle of a delivery");
+}
+
+#[test]
+fn the_doctor_goes_as_far_as_a_mail_would_and_sends_none() {
+    let say = |server: &SmtpServer, settings: &str, prepare: &dyn Fn(&TestRun)| {
+        let run = outbox(server, settings, &three());
+        run.write("smtp", PASSWORD);
+        run.write("ca.pem", &server.certificate);
+        restrict(&run.path("smtp"), 0o600);
+        prepare(&run);
+        let ran = run.run(&["doctor"]);
+        assert!(!ran.stdout.contains(PASSWORD), "{ran:?}");
+        assert_eq!((held(&run, "pending").len(), server.received()), (3, Vec::new()));
+        let lines: Vec<_> = ran.stdout.lines().filter(|line| line.split_whitespace().nth(1) == Some("mail")).collect();
+        lines.join("\n").replace(&server.port.to_string(), "<port>")
+    };
+    let login = "username = \"spendbook\"\npassword_file = \"smtp\"";
+    let tls = format!("security = \"starttls\"\nca_file = \"ca.pem\"\n{login}");
+    let server = SmtpServer::start(Manners { tls: Tls::Offered, login: LOGIN, ..Manners::default() });
+    let said = say(&server, &tls, &|_| ());
+    assert_snapshot!(said, @r#"ok       mail        `127.0.0.1` (port <port>) answers with STARTTLS, as `spendbook`"#);
+    assert_eq!(server.lines().last().map(String::as_str), Some("QUIT"));
+    let said = say(&server, &tls, &|run| {
+        run.write("smtp", "wrong");
+        restrict(&run.path("smtp"), 0o644);
+    });
+    assert_snapshot!(said, @r#"
+    problem  mail        `127.0.0.1` (port <port>) did not let `spendbook` in: 535 5.7.8 Bad credentials …: check `username` and its password; some services want a password made for this
+    warning  mail        `smtp` with the password can be read by others: `chmod 600 smtp`
+    "#);
+    let said = say(&server, "security = \"starttls\"", &|run| run.write("book/outbox/failed/x.eml", "To: <x@y.z>\n\n"));
+    assert_snapshot!(said, @r#"
+    problem  mail        the certificate of `127.0.0.1` (port <port>) is not trusted: nobody who is trusted here has signed it: write `host` as the certificate names it, or trust the company's own certificates with `ca_file`
+    warning  mail        1 mail could not be delivered: `spendbook deliver --dry-run` says why; once that is put right, `spendbook deliver --retry-failed`
+    "#);
+    let said = say(&server, "username = \"spendbook\"\npassword_env = \"NOT_SET\"", &|_| ());
+    assert_snapshot!(said, @r#"problem  mail        the password for `127.0.0.1` (port <port>) cannot be read: the environment variable `NOT_SET` is not set, expected the secret in it: set `NOT_SET` where the night runs: cron and systemd do not know your shell's variables"#);
+}
+
+fn restrict(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn the_status_counts_what_has_not_arrived() {
+    let server = SmtpServer::start(Manners::default().with("RCPT TO:<b@", 1, Then::Say("550 no")));
+    let run = outbox(&server, "", &three());
+    let told = |run: &TestRun| {
+        let ran = run.run(&["status"]);
+        ran.stdout.lines().filter(|line| line.contains("spendbook deliver")).map(str::to_owned).collect::<String>()
+    };
+    assert_eq!(told(&run), "3 mails not sent yet: `spendbook deliver --dry-run` says why");
+    assert_eq!(run.run(&["deliver"]).code, 1);
+    assert_eq!(told(&run), "1 mail could not be delivered: `spendbook deliver --dry-run` says why");
+    put(&run, &[sealed("d", "d@example.com")]);
+    let both = "1 mail not sent yet, 1 could not be delivered: `spendbook deliver --dry-run` says why";
+    assert_eq!(told(&run), both);
+    let facts: serde_json::Value = serde_json::from_str(&run.run(&["status", "--format", "json"]).stdout).unwrap();
+    assert_eq!((&facts["mails_pending"], &facts["mails_failed"]), (&1.into(), &1.into()));
+    assert_eq!(run.run(&["deliver", "--retry-failed"]).code, 0);
+    assert_eq!(told(&run), "");
 }

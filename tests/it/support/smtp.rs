@@ -195,7 +195,7 @@ struct Talk {
 
 /// How long a slow server takes, and how long a silent one keeps the line.
 const MOMENT: Duration = Duration::from_millis(300);
-const EVER: Duration = Duration::from_secs(60);
+const EVER: Duration = Duration::from_mins(1);
 
 impl Talk {
     fn hold(mut self, connection: usize) -> io::Result<()> {
