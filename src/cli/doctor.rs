@@ -8,7 +8,7 @@ use crate::{
     doctor::{self, Check, State},
 };
 
-/// Looks at config, price book, book, sources and clock. Changes nothing.
+/// Looks at config, price book, book, sources, mail server and clock. Sends and changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Exits with 4 where there is a problem; warnings do not change the exit code.")]
 pub(super) struct Arguments {

@@ -83,10 +83,9 @@ impl<'b> Outbox<'b> {
         let mut restored = 0;
         for mail in mails.iter().filter(|mail| is_id(&mail.id)) {
             // Asked one by one, since what was ever sent may be much more than this.
-            let places = Place::ALL.map(|place| self.book.has(&place.file(&mail.id)));
             let mut is_known = false;
-            for is_there in places {
-                is_known |= is_there?;
+            for place in Place::ALL {
+                is_known = is_known || self.book.has(&place.file(&mail.id))?;
             }
             if !is_known {
                 self.book.put(&Place::Pending.file(&mail.id), mail.eml.clone().into())?;
