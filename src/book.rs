@@ -302,7 +302,7 @@ impl io::Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.part.extend_from_slice(bytes);
         if self.part.len() >= PART {
-            let part = std::mem::take(&mut self.part);
+            let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART));
             block_on(self.parts.put_part(part.into())).map_err(io::Error::other)?;
         }
         Ok(bytes.len())

@@ -7,7 +7,11 @@
 //! most parsers. Text is only decoded where it is read, so a lone surrogate in
 //! a prompt that nobody reads does no harm; read, it becomes U+FFFD.
 
+mod scan;
+
 use std::borrow::Cow;
+
+use scan::Cursor;
 
 /// Deeper nesting than this is refused.
 pub const MAX_DEPTH: usize = 128;
@@ -77,241 +81,9 @@ impl Scanner {
         if u32::try_from(text.len()).is_err() {
             return Err(JsonError { what: "more than 4 GiB", at: 0 });
         }
-        Cursor { bytes: text.as_bytes(), at: 0, nodes: &mut self.nodes, open: &mut self.open }.document()?;
+        Cursor::new(text, &mut self.nodes, &mut self.open).document()?;
         Ok(Value { text, nodes: &self.nodes, at: 0 })
     }
-}
-
-struct Cursor<'s, 'a> {
-    bytes: &'a [u8],
-    at: usize,
-    nodes: &'s mut Vec<Node>,
-    /// The containers that are open, outermost first.
-    open: &'s mut Vec<u32>,
-}
-
-impl Cursor<'_, '_> {
-    fn document(&mut self) -> Result<(), JsonError> {
-        self.skip_space();
-        loop {
-            // A value begins here.
-            let opened = match self.peek() {
-                Some(b'{') => self.open_container(Kind::Object)?,
-                Some(b'[') => self.open_container(Kind::Array)?,
-                _ => {
-                    self.scalar()?;
-                    false
-                }
-            };
-            if opened {
-                continue;
-            }
-            // A value has ended: close what closes with it.
-            loop {
-                self.skip_space();
-                let Some(&container) = self.open.last() else {
-                    return if self.at == self.bytes.len() { Ok(()) } else { Err(self.error("text after the value")) };
-                };
-                let is_object = self.nodes[container as usize].kind == Kind::Object;
-                match (self.peek(), is_object) {
-                    (Some(b','), _) => {
-                        self.at += 1;
-                        self.skip_space();
-                        if is_object {
-                            self.key()?;
-                        }
-                        break;
-                    }
-                    (Some(b'}'), true) | (Some(b']'), false) => self.close_container(),
-                    (None, _) => return Err(self.error("end of text inside a value")),
-                    _ => return Err(self.error("expected `,` or the end of the object or array")),
-                }
-            }
-        }
-    }
-
-    /// Opens a container and stops at its first value; `false` if it is empty.
-    fn open_container(&mut self, kind: Kind) -> Result<bool, JsonError> {
-        if self.open.len() == MAX_DEPTH {
-            return Err(self.error("nested more than 128 deep"));
-        }
-        self.open.push(u32_of(self.nodes.len()));
-        self.push(kind, self.at, self.at);
-        self.at += 1;
-        self.skip_space();
-        let is_object = kind == Kind::Object;
-        if self.peek() == Some(if is_object { b'}' } else { b']' }) {
-            self.close_container();
-            return Ok(false);
-        }
-        if is_object {
-            self.key()?;
-        }
-        Ok(true)
-    }
-
-    fn close_container(&mut self) {
-        self.at += 1;
-        if let Some(container) = self.open.pop() {
-            let next = u32_of(self.nodes.len());
-            let node = &mut self.nodes[container as usize];
-            node.end = u32_of(self.at);
-            node.next = next;
-        }
-    }
-
-    /// A key and the colon after it.
-    fn key(&mut self) -> Result<(), JsonError> {
-        if self.peek() != Some(b'"') {
-            return Err(self.error("expected a key in quotes"));
-        }
-        self.string()?;
-        self.skip_space();
-        if self.peek() != Some(b':') {
-            return Err(self.error("expected `:` after a key"));
-        }
-        self.at += 1;
-        self.skip_space();
-        Ok(())
-    }
-
-    fn scalar(&mut self) -> Result<(), JsonError> {
-        match self.peek() {
-            Some(b'"') => self.string(),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.literal(b"true", Kind::Bool(true)),
-            Some(b'f') => self.literal(b"false", Kind::Bool(false)),
-            Some(b'n') => self.literal(b"null", Kind::Null),
-            None => Err(self.error("end of text where a value was expected")),
-            Some(_) => Err(self.error("expected a value")),
-        }
-    }
-
-    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<(), JsonError> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return Err(self.error("expected a value"));
-        }
-        self.push(kind, self.at, self.at + word.len());
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), JsonError> {
-        let start = self.at;
-        self.at += usize::from(self.peek() == Some(b'-'));
-        let first = self.peek();
-        let whole = self.digits();
-        if whole == 0 || (whole > 1 && first == Some(b'0')) {
-            return Err(self.error("malformed number"));
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            if self.digits() == 0 {
-                return Err(self.error("malformed number"));
-            }
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
-            if self.digits() == 0 {
-                return Err(self.error("malformed number"));
-            }
-        }
-        self.push(Kind::Number, start, self.at);
-        Ok(())
-    }
-
-    fn digits(&mut self) -> usize {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        self.at - start
-    }
-
-    fn string(&mut self) -> Result<(), JsonError> {
-        let start = self.at + 1;
-        self.at = start;
-        let mut escaped = false;
-        loop {
-            self.at = plain_until(self.bytes, self.at);
-            match self.peek() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                Some(_) => return Err(self.error("control character in a string")),
-                None => return Err(self.error("end of text inside a string")),
-            }
-        }
-        self.push(Kind::Text(escaped), start, self.at);
-        self.at += 1;
-        Ok(())
-    }
-
-    fn escape(&mut self) -> Result<(), JsonError> {
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let digits = self.bytes.get(self.at + 2..self.at + 6);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(self.error("malformed escape"));
-                }
-                self.at += 6;
-            }
-            _ => return Err(self.error("malformed escape")),
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, kind: Kind, start: usize, end: usize) {
-        let next = u32_of(self.nodes.len() + 1);
-        self.nodes.push(Node { kind, start: u32_of(start), end: u32_of(end), next });
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn skip_space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    fn error(&self, what: &'static str) -> JsonError {
-        JsonError { what, at: self.at }
-    }
-}
-
-/// Documents are at most 4 GiB, checked before the scan, so this cannot wrap.
-#[expect(clippy::cast_possible_truncation, reason = "`scan` refuses longer texts")]
-const fn u32_of(at: usize) -> u32 {
-    at as u32
-}
-
-/// The first place from `at` on with a quote, a backslash or a control
-/// character, eight bytes at a time; the end where there is none.
-fn plain_until(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // Marks each byte of `word` below `limit`; only marks above the lowest can be wrong.
-    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(chunk.try_into().expect("the chunk is 8 bytes long"));
-        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let marks = (quote | backslash | below(word, 0x20)) & HIGH;
-        if marks != 0 {
-            return at + marks.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while at < bytes.len() && !matches!(bytes[at], b'"' | b'\\' | 0..0x20) {
-        at += 1;
-    }
-    at
 }
 
 impl<'a> Value<'a> {
@@ -365,6 +137,20 @@ impl<'a> Value<'a> {
     /// The digits of the number, if it is one.
     pub fn number(self) -> Option<&'a str> {
         (self.kind() == Kind::Number).then(|| self.raw())
+    }
+
+    /// The number, if it is a whole one that is not negative and has few enough
+    /// digits to be read without a check of each: nearly all in logs are.
+    pub fn small_whole(self) -> Option<i64> {
+        let digits = self.number().filter(|digits| digits.len() <= 18)?.as_bytes();
+        let mut sum = 0;
+        for digit in digits {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            sum = sum * 10 + i64::from(digit - b'0');
+        }
+        Some(sum)
     }
 
     pub fn bool(self) -> Option<bool> {

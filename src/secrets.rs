@@ -14,6 +14,9 @@ const MIN_LEN: usize = 20;
 /// How the known kinds of credentials begin.
 const PREFIXES: &[&str] = &["gsk_", "sk-", "sk_", "xai-", "AIza", "AKIA", "ASIA", "eyJ", "pk-lf-", "ghp_", "hf_"];
 
+/// The word before a credential of any kind, in any case.
+const BEARER: &[u8] = b"bearer";
+
 /// The fingerprint of a credential.
 pub fn fingerprint(credential: &str) -> String {
     short_digest("fp_", credential)
@@ -43,10 +46,10 @@ pub fn without_cut_word(text: &str) -> &str {
 
 /// The text with every credential in it replaced by its fingerprint.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    // Most texts are shorter than any credential.
-    if text.len() < MIN_LEN {
-        return Cow::Borrowed(text);
-    }
+    if may_hold_credential(text.as_bytes()) { replace_credentials(text) } else { Cow::Borrowed(text) }
+}
+
+fn replace_credentials(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut copied = 0;
     let mut at = 0;
@@ -71,6 +74,55 @@ pub fn redact_key(text: &str) -> Cow<'_, str> {
         return Cow::Owned(format!("fp_{}", hash[..12].to_ascii_lowercase()));
     }
     redact(text)
+}
+
+/// Whether a credential may be in the text: a quick look that is taken at every
+/// text of every record, since there is none in nearly all of them.
+fn may_hold_credential(text: &[u8]) -> bool {
+    const FIRST: u8 = 1;
+    const LETTER_OR_DIGIT: u8 = 2;
+    const ESCAPE: u8 = 4;
+    const KINDS: [u8; 256] = {
+        let mut kinds = [0; 256];
+        let mut byte = 0_usize;
+        while byte < 256 {
+            let letter = byte.to_le_bytes()[0];
+            if letter.is_ascii_alphanumeric() {
+                kinds[byte] = LETTER_OR_DIGIT;
+            }
+            if matches!(letter, b'b' | b'B') {
+                kinds[byte] |= FIRST;
+            }
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < PREFIXES.len() {
+            kinds[PREFIXES[at].as_bytes()[0] as usize] |= FIRST;
+            at += 1;
+        }
+        // After one, a part begins in the middle of letters and digits.
+        kinds[b'\\' as usize] = ESCAPE;
+        kinds[b'%' as usize] = ESCAPE;
+        kinds
+    };
+    if text.len() < MIN_LEN {
+        return false;
+    }
+    let mut before = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        let kind = KINDS[usize::from(byte)];
+        let begins_part = kind & FIRST != 0 && before & LETTER_OR_DIGIT == 0;
+        if kind & ESCAPE != 0 || (begins_part && begins_like_credential(&text[at..])) {
+            return true;
+        }
+        before = kind;
+    }
+    false
+}
+
+fn begins_like_credential(text: &[u8]) -> bool {
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix.as_bytes()))
+        || text.get(..BEARER.len()).is_some_and(|word| word.eq_ignore_ascii_case(BEARER))
 }
 
 /// Where the next credential begins and ends, from `from` on.
@@ -150,7 +202,6 @@ fn is_long_enough(secret: &[u8]) -> bool {
 
 /// Where the value after a word `Bearer` starts, also of `key=Bearer …`.
 fn bearer_value(text: &str, at: usize, end: usize) -> Option<usize> {
-    const BEARER: &[u8] = b"bearer";
     let bytes = text.as_bytes();
     let word = end.checked_sub(BEARER.len()).filter(|&start| start >= at)?;
     let begins_part = word == at || !bytes[word - 1].is_ascii_alphanumeric();
@@ -169,6 +220,8 @@ const fn is_token_byte(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SECRET: &str = "gsk_Q2Fu4ryCanaryCanaryCanary0123456789abcdef";
@@ -239,5 +292,14 @@ mod tests {
         let hash: String = Sha256::digest(SECRET.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(redact_key(&hash), fingerprint(SECRET));
         assert_eq!(redact_key("chatbot-prod"), "chatbot-prod");
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_look_misses_nothing(
+            text in r#"((gsk_|sk-|sk_|xai-|AIza|AKIA|ASIA|eyJ|pk-lf-|ghp_|hf_|[Bb]earer|BEARER)|[a-zA-Z0-9]{20}|[a-z0-9]|[-_./+=~ :"%\\]|20|n|é){0,12}"#
+        ) {
+            prop_assert_eq!(redact(&text), replace_credentials(&text));
+        }
     }
 }

@@ -116,18 +116,16 @@ impl Instant {
 /// The form that nearly all logs write, read without a detour:
 /// `2026-06-01T08:00:00.123456Z`, with any number of digits or none.
 fn parse_utc(text: &[u8]) -> Option<Instant> {
-    let (text, b'Z') = (text.get(..text.len().checked_sub(1)?)?, *text.last()?) else { return None };
-    if text.len() < 19 || text[4] != b'-' || text[7] != b'-' || text[10] != b'T' || text[13] != b':' || text[16] != b':'
-    {
+    let (start, fraction) = text.split_first_chunk::<19>()?;
+    let [c, y1, y2, y3, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = *start else {
+        return None;
+    };
+    if ![c, y1, y2, y3, m1, m2, d1, d2, h1, h2, i1, i2, s1, s2].iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = |from: usize, to: usize| {
-        text[from..to]
-            .iter()
-            .try_fold(0_i64, |sum, &byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
-    };
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let two = |tens: u8, ones: u8| i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+    let (year, month, day) = (two(c, y1) * 100 + two(y2, y3), two(m1, m2), two(d1, d2));
+    let (hour, minute, second) = (two(h1, h2), two(i1, i2), two(s1, s2));
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let month_days = match month {
         4 | 6 | 9 | 11 => 30,
@@ -139,18 +137,19 @@ fn parse_utc(text: &[u8]) -> Option<Instant> {
         return None;
     }
     let mut micros = 0;
-    if text.len() > 19 {
-        if text[19] != b'.' || text.len() == 20 {
-            return None;
-        }
-        let mut scale = 100_000;
-        for &byte in &text[20..] {
-            if !byte.is_ascii_digit() {
-                return None;
+    match fraction {
+        b"Z" => {}
+        [b'.', digits @ .., b'Z'] if !digits.is_empty() => {
+            let mut scale = 100_000;
+            for &byte in digits {
+                if !byte.is_ascii_digit() {
+                    return None;
+                }
+                micros += i64::from(byte - b'0') * scale;
+                scale /= 10;
             }
-            micros += i64::from(byte - b'0') * scale;
-            scale /= 10;
         }
+        _ => return None,
     }
     // Days since 1970 by counting from March, so that the leap day comes last.
     let shifted = if month > 2 { year } else { year - 1 };

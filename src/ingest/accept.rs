@@ -1,7 +1,7 @@
 //! What every format's records go through: the source's defaults, one spelling
 //! of names, secrets out, numbers sane, and the identity (DESIGN §4).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, mem};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -27,17 +27,12 @@ pub struct Place<'a> {
     pub line: u64,
 }
 
-/// Makes a format's finding a record of the book.
+/// Makes a format's finding a record of the book, where it stands.
 ///
 /// # Errors
 /// Where a value cannot be true.
-pub fn accept<'a>(
-    found: Found<'a>,
-    source: &Source,
-    names: &Names,
-    place: Place<'_>,
-) -> Result<UsageRecord<'a>, Reject> {
-    let Found { mut record, ids, created, raw } = found;
+pub fn accept(found: &mut Found<'_>, source: &Source, names: &Names, place: Place<'_>) -> Result<(), Reject> {
+    let Found { record, ids, created, raw } = found;
     let place = Place { raw: raw.map_or(place.raw, str::as_bytes), ..place };
     if !record.ts.is_sane() {
         return Err(Reject::new(
@@ -54,24 +49,24 @@ pub fn accept<'a>(
     record.ts_last = record.ts;
     // Before any of them is spelled another way: in lower case, a credential
     // would not be known for one.
-    redact_all(&mut record);
-    record.provider = who_bills(record.provider, source)?;
+    redact_all(record);
+    record.provider = who_bills(mem::take(&mut record.provider), source)?;
     if record.model.is_empty() {
         record.model = Cow::Borrowed("unknown");
     }
     if record.model_requested.as_ref() == Some(&record.model) {
         record.model_requested = None;
     }
-    record.tier = record.tier.and_then(tier).or_else(|| source.tier.clone().map(Cow::Owned).and_then(tier));
+    record.tier = record.tier.take().and_then(tier).or_else(|| source.tier.clone().map(Cow::Owned).and_then(tier));
     if record.gateway_cache && record.status == Status::Error {
         record.gateway_cache = false;
     }
-    identify(&mut record, ids, created, source, place);
+    identify(record, ids, *created, source, place);
     redact(&mut record.request_id);
     redact(&mut record.part);
-    record.key = record.key.map(|key| names.key(key));
-    record.user = record.user.and_then(|user| names.user(user));
-    Ok(record)
+    record.key = record.key.take().map(|key| names.key(key));
+    record.user = record.user.take().and_then(|user| names.user(user));
+    Ok(())
 }
 
 /// Who bills, in lower case, under the one name per provider.
@@ -101,12 +96,12 @@ fn tier(name: Text<'_>) -> Option<Text<'_>> {
 /// Sets `request_id` and completes `part`.
 fn identify<'a>(
     record: &mut UsageRecord<'a>,
-    ids: [Option<Text<'a>>; 2],
+    ids: &mut [Option<Text<'a>>; 2],
     created: Option<i64>,
     source: &Source,
     place: Place<'_>,
 ) {
-    let id = ids.into_iter().flatten().find(|id| is_id(id));
+    let id = ids.iter_mut().filter_map(Option::take).find(|id| is_id(id));
     if let Some(id) = id.filter(|_| source.identity == IdentityBy::Record) {
         if let Some(second) = created.filter(|_| can_repeat(&id)) {
             add_part(record, &second.to_string());
@@ -177,12 +172,16 @@ mod tests {
 
     const PLACE: Place<'static> = Place { raw: b"{}", file: "a.jsonl", line: 1 };
 
+    fn accepted<'a>(mut found: Found<'a>, source: &Source, names: &Names) -> Result<UsageRecord<'a>, Reject> {
+        accept(&mut found, source, names, PLACE).map(|()| found.record)
+    }
+
     fn identity(id: Option<&'static str>, created: Option<i64>) -> (String, String) {
         let source = Source { provider: Some("groq".into()), ..Source::default() };
         let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
         found.ids = [id.map(Cow::Borrowed), None];
         found.created = created;
-        let record = accept(found, &source, &PLAIN, PLACE).unwrap();
+        let record = accepted(found, &source, &PLAIN).unwrap();
         (record.request_id.into_owned(), record.part.into_owned())
     }
 
@@ -210,14 +209,14 @@ mod tests {
         let source = Source { tier: Some("batch".into()), ..Source::default() };
         let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
         found.record.provider = Cow::Borrowed("Azure_OpenAI");
-        let record = accept(found.clone(), &source, &PLAIN, PLACE).unwrap();
+        let record = accepted(found.clone(), &source, &PLAIN).unwrap();
         assert_eq!((record.provider.as_ref(), record.tier.as_deref()), ("azure", Some("batch")));
         for (tier, expect) in [("Default", "on_demand"), ("Flex", "flex"), ("auto", "batch")] {
             found.record.tier = Some(Cow::Borrowed(tier));
-            assert_eq!(accept(found.clone(), &source, &PLAIN, PLACE).unwrap().tier.as_deref(), Some(expect), "{tier}");
+            assert_eq!(accepted(found.clone(), &source, &PLAIN).unwrap().tier.as_deref(), Some(expect), "{tier}");
         }
         found.record.provider = Cow::Borrowed("");
-        assert_eq!(accept(found, &source, &PLAIN, PLACE).unwrap_err().reason, RejectReason::MissingField);
+        assert_eq!(accepted(found, &source, &PLAIN).unwrap_err().reason, RejectReason::MissingField);
     }
 
     #[test]
@@ -230,7 +229,7 @@ mod tests {
             let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
             found.record.key = Some(Cow::Borrowed(key));
             found.record.user = Some(Cow::Borrowed("ada"));
-            let record = accept(found, &source, names, PLACE).unwrap();
+            let record = accepted(found, &source, names).unwrap();
             (record.key.unwrap().into_owned(), record.user.unwrap().into_owned())
         };
         let (listed, secret) = ("sk-search2-production-eu-west", "gsk_Q2Fu4ryCanaryCanaryCanary0123456789abcdef");

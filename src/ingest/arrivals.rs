@@ -14,9 +14,10 @@ use std::{
 use super::{
     merge::GAP_MICROS,
     pile::Pile,
-    rows::{Head, Row},
+    rows::{Head, Provenance},
+    texts::TextCache,
 };
-use crate::time::Day;
+use crate::{record::UsageRecord, time::Day};
 
 /// One thread's arrivals.
 #[derive(Debug)]
@@ -53,15 +54,21 @@ impl Arrivals {
 
     /// # Errors
     /// Where the budget is spent and the spill file cannot be written.
-    pub fn push(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let day = row.ts().day();
+    pub fn push(
+        &mut self,
+        record: &UsageRecord<'_>,
+        from: Provenance<'_>,
+        texts: &mut TextCache<'_>,
+    ) -> io::Result<()> {
+        let day = record.ts.day();
         let waiting = self.days.entry(day).or_default();
-        if row.ts < day.start().micros() + GAP_MICROS || row.ts >= day.end().micros() - GAP_MICROS {
-            waiting.edges.push((row.hash, row.ts));
-        }
         let before = waiting.pile.bytes();
-        waiting.pile.push(row);
+        let at = waiting.pile.push_record(record, from, texts);
         self.bytes += waiting.pile.bytes() - before;
+        let ts = record.ts.micros();
+        if ts < day.start().micros() + GAP_MICROS || ts >= day.end().micros() - GAP_MICROS {
+            waiting.edges.push((Head::read(waiting.pile.get(at)).hash, ts));
+        }
         if self.bytes > self.budget { self.spill() } else { Ok(()) }
     }
 
@@ -131,7 +138,7 @@ impl Waiting {
         let mut selected = Pile::default();
         let mut take = |chunk: &Pile| {
             for (at, _) in chunk.heads().filter(|(_, head)| wanted(head)) {
-                selected.push(&chunk.row(at));
+                selected.push_packed(chunk.get(at));
             }
         };
         take(&self.pile);
@@ -158,11 +165,7 @@ impl Segment {
 mod tests {
     use super::*;
     use crate::{
-        ingest::{
-            rows::Provenance,
-            texts::{TextCache, Texts},
-        },
-        record::UsageRecord,
+        ingest::{rows::Word, texts::Texts},
         time::Instant,
     };
 
@@ -175,9 +178,8 @@ mod tests {
         for number in 0..1_000_i64 {
             let mut record = UsageRecord::at(Instant::EARLIEST.plus_micros(number % 3 * 86_400_000_000));
             record.request_id = number.to_string().into();
-            let from = Provenance { source: "s", file: "f", line: 1 };
-            let row = Row::new(&record, from, &mut cache);
-            threads[usize::from(number % 2 == 0)].push(&row).unwrap();
+            let from = Provenance { source: Word::Null, file: Word::Null, line: 1 };
+            threads[usize::from(number % 2 == 0)].push(&record, from, &mut cache).unwrap();
         }
         assert!(threads[0].days.values().any(|waiting| !waiting.spilled.is_empty()));
         let days = Arrivals::gather(threads);

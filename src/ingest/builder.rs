@@ -59,7 +59,7 @@ impl Builder<'_> {
             let noting = |source| IngestError::DayFile { path: path.to_string(), source };
             let mut writer = DayWriter::new(Vec::new(), &cache).map_err(noting)?;
             for (at, _) in self.seams.moving.heads() {
-                writer.push(&self.seams.moving.row(at)).map_err(noting)?;
+                writer.push(self.seams.moving.get(at)).map_err(noting)?;
             }
             book.put(&path, writer.finish().map_err(noting)?.into())?;
         }
@@ -144,7 +144,7 @@ impl Builder<'_> {
             let mut settled = Pile::default();
             if let Some(pile) = self.seams.settled.get(&day) {
                 pile.heads().filter(|(_, head)| mine(head.hash)).for_each(|(at, _)| {
-                    settled.push(&pile.row(at));
+                    settled.push_packed(pile.get(at));
                 });
             }
             let context = Context { texts: cache, priorities: &self.priorities };
@@ -163,7 +163,7 @@ impl Builder<'_> {
             let path = self.table.days_of.file(day);
             let mut writer = DayWriter::new(book.upload(&path)?, cache).map_err(|source| damaged(&path, source))?;
             let written = match &whole {
-                Some(built) => built.rows().try_for_each(|row| writer.push(&row)),
+                Some(built) => built.rows().try_for_each(|row| writer.push(row)),
                 None => merge_slices(sorted, cache, |row| writer.push(row)),
             };
             written.map_err(|source| damaged(&path, source))?;

@@ -229,12 +229,16 @@ fn count_kept(entries: &[Entry], built: &Built, day: Day, context: Context<'_>, 
 }
 
 impl Built {
-    fn row(&self, entry: &Entry) -> Row<'_> {
+    fn packed(&self, entry: &Entry) -> &[u8] {
         match entry.pile {
-            Origin::Existing => self.existing.row(entry.at),
-            Origin::Arrived => self.arrived.row(entry.at),
-            Origin::Made => self.made.row(entry.at),
+            Origin::Existing => self.existing.get(entry.at),
+            Origin::Arrived => self.arrived.get(entry.at),
+            Origin::Made => self.made.get(entry.at),
         }
+    }
+
+    fn row(&self, entry: &Entry) -> Row<'_> {
+        Row::unpack(self.packed(entry))
     }
 
     /// Merges entries of one hash and adds what they become to the list.
@@ -265,7 +269,7 @@ impl Built {
         }
         self.changed |= changed;
         for (at, head) in made.heads() {
-            let at = self.made.push(&made.row(at));
+            let at = self.made.push_packed(made.get(at));
             entries.push(Entry { ts: head.ts, hash: head.hash, at, pile: Origin::Made });
         }
     }
@@ -282,9 +286,9 @@ impl Built {
         self.order.len()
     }
 
-    /// Every row, in the final order.
-    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.order.iter().map(|entry| self.row(entry))
+    /// Every row, packed, in the final order.
+    pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        self.order.iter().map(|entry| self.packed(entry))
     }
 }
 
@@ -301,11 +305,8 @@ impl SortedSlice {
     /// Where the file cannot be written.
     pub fn write(built: &Built, dir: &std::path::Path) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(dir)?);
-        let mut packed = Vec::new();
         for row in built.rows() {
-            packed.clear();
-            row.pack(&mut packed);
-            file.write_all(&packed)?;
+            file.write_all(row)?;
         }
         let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
@@ -328,14 +329,14 @@ impl SortedSlice {
     }
 }
 
-/// Hands the rows of all slices on, in the order of one sorted day.
+/// Hands the packed rows of all slices on, in the order of one sorted day.
 ///
 /// # Errors
 /// Where a slice cannot be read, or `each` fails.
 pub fn merge_slices<E: From<io::Error>>(
     mut slices: Vec<SortedSlice>,
     texts: &TextCache<'_>,
-    mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
+    mut each: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     loop {
         slices.retain(|slice| !slice.next.is_empty());
@@ -344,7 +345,7 @@ pub fn merge_slices<E: From<io::Error>>(
             a.ts.cmp(&b.ts).then_with(|| a.identity(texts).cmp(&b.identity(texts)))
         });
         let Some(first) = first else { return Ok(()) };
-        each(&Row::unpack(&first.next))?;
+        each(&first.next)?;
         first.advance()?;
     }
 }

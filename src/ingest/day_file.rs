@@ -5,38 +5,38 @@
 //! metadata carries what others ask for without reading rows: a digest of all
 //! columns but `source_file` and `source_line`, and how far the rows reach in time.
 
-use std::{collections::HashMap, io::Write, sync::Arc};
+mod columns;
+mod read;
+mod words;
 
-use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, BooleanBuilder, Decimal128Array, Decimal128Builder, DictionaryArray, Int16Builder,
-        Int32Array, Int64Array, Int64Builder, StringArray, StringBuilder, TimestampMicrosecondArray,
-    },
-    datatypes::{
-        DataType, Decimal128Type, Field, Int16Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
-    },
-    record_batch::RecordBatch,
-};
+use std::{io::Write, sync::Arc};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::{
     arrow::{
         ArrowWriter,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+        arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves},
     },
     basic::{Compression, Encoding, ZstdLevel},
     errors::ParquetError,
     file::{
-        metadata::{KeyValue, ParquetMetaData},
+        metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData},
         properties::{EnabledStatistics, WriterProperties},
         reader::{ChunkReader, Length},
+        writer::SerializedFileWriter,
     },
     schema::types::ColumnPath,
 };
 use xxhash_rust::xxh3::Xxh3;
 
+use columns::{Column, Columns};
+use read::read_batch;
+
 use super::{
     pile::Pile,
-    rows::{HTTP_STATUS, LATENCY, MAX_TOKENS, REASONING, Row, Slot, Word, identity_hash, word},
+    rows::{LATENCY, MAX_TOKENS, REASONING, Row, Slot},
     texts::TextCache,
 };
 use crate::{
@@ -45,8 +45,7 @@ use crate::{
         layout::{DIGEST_KEY, SCHEMA_KEY, SCHEMA_VERSION},
         schema::arrow_schema,
     },
-    money::Usd,
-    record::{Column, ColumnType, Meter, Operation, PROVENANCE, Quality, Status, USAGE},
+    record::{ColumnType, Meter, PROVENANCE, USAGE},
 };
 
 /// Rows in a row group; a reader skips whole groups by time and by bloom filter.
@@ -105,131 +104,19 @@ pub fn place(column: &str) -> Place {
     }
 }
 
-/// Names of a dictionary column in one row group, in the order they first come.
-#[derive(Default)]
-struct Dictionary {
-    keys: Vec<Option<i32>>,
-    values: StringBuilder,
-    count: i32,
-    /// The key of each text that is named by number; -1 where it has none yet.
-    by_id: Vec<i32>,
-    /// The ids that have one, to take it from them for the next row group.
-    used: Vec<u32>,
-    inline: HashMap<String, i32>,
-}
-
-impl Dictionary {
-    fn push(&mut self, word: Word<'_>, texts: &TextCache<'_>) {
-        let key = match word {
-            Word::Null => None,
-            Word::Id(id) => {
-                let at = id as usize;
-                if self.by_id.len() <= at {
-                    self.by_id.resize(texts.len().max(at + 1), -1);
-                }
-                if self.by_id[at] < 0 {
-                    self.by_id[at] = self.add(texts.text(id));
-                    self.used.push(id);
-                }
-                Some(self.by_id[at])
-            }
-            Word::Inline(text) => Some(if let Some(&key) = self.inline.get(text) {
-                key
-            } else {
-                let key = self.add(text);
-                self.inline.insert(text.to_owned(), key);
-                key
-            }),
-        };
-        self.keys.push(key);
-    }
-
-    fn add(&mut self, text: &str) -> i32 {
-        self.values.append_value(text);
-        self.count += 1;
-        self.count - 1
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        let keys: Int32Array = self.keys.drain(..).collect();
-        for id in self.used.drain(..) {
-            self.by_id[id as usize] = -1;
-        }
-        self.inline.clear();
-        self.count = 0;
-        Arc::new(DictionaryArray::new(keys, Arc::new(self.values.finish())))
-    }
-}
-
-/// The rows of one row group, column by column.
-enum ColumnBuilder {
-    Instants(Vec<i64>),
-    Lines(Vec<i64>),
-    Texts(StringBuilder),
-    Dict(Dictionary),
-    /// Enums, by their place among all their names.
-    Names(Vec<i32>, Vec<&'static str>),
-    Number(Int64Builder),
-    Small(Int16Builder),
-    Bool(BooleanBuilder),
-    Cost(Decimal128Builder),
-}
-
-impl ColumnBuilder {
-    fn new(column: &Column) -> Self {
-        let names = |all: Vec<&'static str>| Self::Names(Vec::new(), all);
-        match place(column.name) {
-            Place::Ts | Place::TsLast => Self::Instants(Vec::new()),
-            Place::Line => Self::Lines(Vec::new()),
-            Place::RequestId => Self::Texts(StringBuilder::new()),
-            Place::Word(_) => Self::Dict(Dictionary::default()),
-            Place::Operation => names(Operation::ALL.iter().map(|it| it.name()).collect()),
-            Place::Status => names(Status::ALL.iter().map(|it| it.name()).collect()),
-            Place::Quality => names(Quality::ALL.iter().map(|it| it.name()).collect()),
-            Place::Number(_) => Self::Number(Int64Builder::new()),
-            Place::HttpStatus => Self::Small(Int16Builder::new()),
-            Place::Streamed | Place::GatewayCache => Self::Bool(BooleanBuilder::new()),
-            Place::ReportedCost => Self::Cost(decimal_builder()),
-        }
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Instants(values) => {
-                Arc::new(TimestampMicrosecondArray::from(std::mem::take(values)).with_timezone("UTC"))
-            }
-            Self::Lines(values) => Arc::new(Int64Array::from(std::mem::take(values))),
-            Self::Texts(builder) => Arc::new(builder.finish()),
-            Self::Dict(dictionary) => dictionary.finish(),
-            Self::Names(keys, names) => {
-                let values: StringArray = names.iter().copied().map(Some).collect();
-                Arc::new(DictionaryArray::new(Int32Array::from(std::mem::take(keys)), Arc::new(values)))
-            }
-            Self::Number(builder) => Arc::new(builder.finish()),
-            Self::Small(builder) => Arc::new(builder.finish()),
-            Self::Bool(builder) => Arc::new(builder.finish()),
-            Self::Cost(builder) => Arc::new(builder.finish()),
-        }
-    }
-}
-
-fn decimal_builder() -> Decimal128Builder {
-    Decimal128Builder::new().with_data_type(DataType::Decimal128(38, 12))
-}
-
 /// Writes one day's rows, which come in their final order.
 pub struct DayWriter<'t, W: Write + Send> {
-    writer: ArrowWriter<Digesting<W>>,
+    file: SerializedFileWriter<Digesting<W>>,
+    factory: ArrowRowGroupWriterFactory,
     texts: &'t TextCache<'t>,
     schema: SchemaRef,
-    columns: Vec<(Place, ColumnBuilder)>,
-    pending: usize,
+    columns: Columns,
     reach: i64,
 }
 
 impl<W: Write + Send> std::fmt::Debug for DayWriter<'_, W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DayWriter").field("pending", &self.pending).finish_non_exhaustive()
+        f.debug_struct("DayWriter").field("pending", &self.columns.len()).finish_non_exhaustive()
     }
 }
 
@@ -237,60 +124,52 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
     /// # Errors
     /// Where the writer cannot be made.
     pub fn new(to: W, texts: &'t TextCache<'t>) -> Result<Self, ParquetError> {
-        let plain = arrow_schema(USAGE);
+        let schema = arrow_schema(USAGE);
         let to = Digesting { to, base: 0, held: Vec::new(), digest: Xxh3::new() };
-        let writer = ArrowWriter::try_new(to, Arc::clone(&plain), Some(properties()))?;
-        let columns = USAGE.iter().map(|column| (place(column.name), ColumnBuilder::new(column))).collect();
-        Ok(Self { writer, texts, schema: with_dictionaries(&plain), columns, pending: 0, reach: i64::MIN })
+        let writer = ArrowWriter::try_new(to, Arc::clone(&schema), Some(properties()))?;
+        let (file, factory) = writer.into_serialized_writer()?;
+        Ok(Self { file, factory, texts, schema, columns: Columns::new(), reach: i64::MIN })
     }
 
+    /// Adds a packed row.
+    ///
     /// # Errors
     /// Where a row group cannot be written.
-    pub fn push(&mut self, row: &Row<'_>) -> Result<(), ParquetError> {
-        for (place, builder) in &mut self.columns {
-            match (builder, *place) {
-                (ColumnBuilder::Instants(values), Place::Ts) => values.push(row.ts),
-                (ColumnBuilder::Instants(values), _) => values.push(row.ts_last),
-                (ColumnBuilder::Lines(values), _) => values.push(i64::try_from(row.line).unwrap_or(i64::MAX)),
-                (ColumnBuilder::Texts(builder), _) => builder.append_value(row.request_id),
-                (ColumnBuilder::Dict(dictionary), Place::Word(slot)) => {
-                    dictionary.push(row.words[slot as usize], self.texts);
-                }
-                (ColumnBuilder::Names(keys, _), Place::Operation) => keys.push(row.operation as i32),
-                (ColumnBuilder::Names(keys, _), Place::Status) => keys.push(row.status as i32),
-                (ColumnBuilder::Names(keys, _), _) => keys.push(row.quality as i32),
-                (ColumnBuilder::Number(builder), Place::Number(at)) => builder.append_option(row.numbers[at]),
-                (ColumnBuilder::Small(builder), _) => {
-                    builder.append_option(row.numbers[HTTP_STATUS].and_then(|code| i16::try_from(code).ok()));
-                }
-                (ColumnBuilder::Bool(builder), Place::Streamed) => builder.append_option(row.streamed),
-                (ColumnBuilder::Bool(builder), _) => builder.append_value(row.gateway_cache),
-                (ColumnBuilder::Cost(builder), _) => builder.append_option(row.reported_cost.map(Usd::pico)),
-                (ColumnBuilder::Dict(_) | ColumnBuilder::Number(_), _) => unreachable!("built from the same place"),
-            }
-        }
-        self.reach = self.reach.max(row.ts_last);
-        self.pending += 1;
-        if self.pending == ROW_GROUP { self.flush() } else { Ok(()) }
+    pub fn push(&mut self, packed: &[u8]) -> Result<(), ParquetError> {
+        let ts_last = self.columns.push(packed, self.texts);
+        self.reach = self.reach.max(ts_last);
+        if self.columns.is_full() { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), ParquetError> {
-        if self.pending > 0 {
-            let arrays = self.columns.iter_mut().map(|(_, builder)| builder.finish()).collect();
-            let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
-            self.writer.write(&batch)?;
-            self.writer.flush()?;
-            self.writer.sync()?;
-            self.pending = 0;
-            let groups = self.writer.flushed_row_groups();
-            let columns = groups.last().map(|group| group.columns().to_vec()).unwrap_or_default();
-            let ranges = columns
-                .iter()
-                .filter(|column| !PROVENANCE.contains(&column.column_path().string().as_str()))
-                .map(parquet::file::metadata::ColumnChunkMetaData::byte_range);
-            let ranges: Vec<_> = ranges.collect();
-            self.writer.inner_mut().digest(&ranges)?;
+        if self.columns.len() == 0 {
+            return Ok(());
         }
+        let writers = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
+        let described: Vec<_> = self.file.schema_descr().columns().to_vec();
+        let mut group = self.file.next_row_group()?;
+        let columns = USAGE.iter().zip(self.schema.fields()).zip(described).zip(writers);
+        for (((column, field), described), mut writer) in columns {
+            match self.columns.take(place(column.name), column.nullable)? {
+                Column::Words(words) => {
+                    let (chunk, close) = words.encode(described, ZstdLevel::default())?;
+                    group.append_column(&chunk, close)?;
+                }
+                Column::Array(array) => {
+                    for leaf in compute_leaves(field, &array)? {
+                        writer.write(&leaf)?;
+                    }
+                    writer.close()?.append_to_row_group(&mut group)?;
+                }
+            }
+        }
+        self.columns.clear();
+        let group = group.close()?;
+        self.file.flush()?;
+        let ranges =
+            group.columns().iter().filter(|column| !PROVENANCE.contains(&column.column_path().string().as_str()));
+        let ranges: Vec<_> = ranges.map(ColumnChunkMetaData::byte_range).collect();
+        self.file.inner_mut().digest(&ranges)?;
         Ok(())
     }
 
@@ -300,12 +179,12 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
     /// Where it cannot be written.
     pub fn finish(mut self) -> Result<W, ParquetError> {
         self.flush()?;
-        let digest = format!("{:032x}", self.writer.inner().digest.digest128());
+        let digest = format!("{:032x}", self.file.inner().digest.digest128());
         let reach = if self.reach == i64::MIN { String::new() } else { self.reach.to_string() };
         for (key, value) in [(SCHEMA_KEY, SCHEMA_VERSION.to_string()), (DIGEST_KEY, digest), (REACH_KEY, reach)] {
-            self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+            self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        let mut digesting = self.writer.into_inner()?;
+        let mut digesting = self.file.into_inner()?;
         digesting.release()?;
         Ok(digesting.to)
     }
@@ -363,7 +242,9 @@ fn properties() -> WriterProperties {
             ColumnType::Timestamp | ColumnType::Int64 => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-            ColumnType::Text => builder.set_column_dictionary_enabled(path, false),
+            ColumnType::Text => builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path, EnabledStatistics::None),
             _ => builder,
         };
     }
@@ -460,114 +341,6 @@ impl DayFile {
     }
 }
 
-fn read_batch(
-    batch: &RecordBatch,
-    texts: &mut TextCache<'_>,
-    wanted: &dyn Fn(&Row<'_>, &TextCache<'_>) -> bool,
-    pile: &mut Pile,
-) -> Result<(), ParquetError> {
-    let mut readers = Vec::with_capacity(USAGE.len());
-    for (column, array) in USAGE.iter().zip(batch.columns()) {
-        readers.push((place(column.name), ColumnReader::new(place(column.name), array, texts)?));
-    }
-    for at in 0..batch.num_rows() {
-        let mut row = Row {
-            hash: 0,
-            ts: 0,
-            ts_last: 0,
-            words: [Word::Null; Slot::COUNT],
-            request_id: "",
-            line: 0,
-            operation: Operation::Other,
-            status: Status::Success,
-            quality: Quality::Missing,
-            streamed: None,
-            gateway_cache: false,
-            numbers: [None; HTTP_STATUS + 1],
-            reported_cost: None,
-        };
-        for (place, reader) in &readers {
-            reader.read(*place, at, &mut row);
-        }
-        let (provider, id, part) = row.identity(texts);
-        row.hash = identity_hash(provider, id, part);
-        if wanted(&row, texts) {
-            pile.push(&row);
-        }
-    }
-    Ok(())
-}
-
-/// One column of a batch, with its dictionary's words looked up once.
-enum ColumnReader<'a> {
-    Instants(&'a TimestampMicrosecondArray),
-    Texts(&'a StringArray),
-    Words(&'a Int32Array, Vec<Word<'a>>),
-    /// Keys, and for each name its place among the enum's names.
-    Names(&'a Int32Array, Vec<usize>),
-    Number(&'a Int64Array),
-    Small(&'a arrow::array::Int16Array),
-    Bool(&'a arrow::array::BooleanArray),
-    Cost(&'a Decimal128Array),
-}
-
-impl<'a> ColumnReader<'a> {
-    fn new(place: Place, array: &'a ArrayRef, texts: &mut TextCache<'_>) -> Result<Self, ParquetError> {
-        let dictionary = || {
-            let dictionary = array.as_dictionary::<Int32Type>();
-            let values: &StringArray = dictionary.values().as_string();
-            (dictionary.keys(), values)
-        };
-        let names = |find: &dyn Fn(&str) -> Option<usize>| {
-            let (keys, values) = dictionary();
-            let unknown = |name: &str| ParquetError::General(format!("`{name}` is no value of this column"));
-            let places: Result<_, _> =
-                values.iter().flatten().map(|name| find(name).ok_or_else(|| unknown(name))).collect();
-            places.map(|places| Self::Names(keys, places))
-        };
-        Ok(match place {
-            Place::Ts | Place::TsLast => Self::Instants(array.as_primitive::<TimestampMicrosecondType>()),
-            Place::RequestId => Self::Texts(array.as_string()),
-            Place::Word(_) => {
-                let (keys, values) = dictionary();
-                Self::Words(keys, values.iter().map(|text| word(text.unwrap_or_default(), texts)).collect())
-            }
-            Place::Operation => names(&|name| Operation::from_name(name).map(|it| it as usize))?,
-            Place::Status => names(&|name| Status::from_name(name).map(|it| it as usize))?,
-            Place::Quality => names(&|name| Quality::from_name(name).map(|it| it as usize))?,
-            Place::Line | Place::Number(_) => Self::Number(array.as_primitive::<Int64Type>()),
-            Place::HttpStatus => Self::Small(array.as_primitive::<Int16Type>()),
-            Place::Streamed | Place::GatewayCache => Self::Bool(array.as_boolean()),
-            Place::ReportedCost => Self::Cost(array.as_primitive::<Decimal128Type>()),
-        })
-    }
-
-    fn read(&self, place: Place, at: usize, row: &mut Row<'a>) {
-        let key = |keys: &Int32Array| usize::try_from(keys.value(at)).unwrap_or_default();
-        match (self, place) {
-            (Self::Instants(values), Place::Ts) => row.ts = values.value(at),
-            (Self::Instants(values), _) => row.ts_last = values.value(at),
-            (Self::Texts(values), _) => row.request_id = values.value(at),
-            (Self::Words(keys, words), Place::Word(slot)) if keys.is_valid(at) => {
-                row.words[slot as usize] = words[key(keys)];
-            }
-            (Self::Names(keys, places), Place::Operation) => row.operation = Operation::ALL[places[key(keys)]],
-            (Self::Names(keys, places), Place::Status) => row.status = Status::ALL[places[key(keys)]],
-            (Self::Names(keys, places), _) => row.quality = Quality::ALL[places[key(keys)]],
-            (Self::Number(values), Place::Line) => row.line = values.value(at).cast_unsigned(),
-            (Self::Number(values), Place::Number(number)) if values.is_valid(at) => {
-                row.numbers[number] = Some(values.value(at));
-            }
-            (Self::Small(values), _) if values.is_valid(at) => row.numbers[HTTP_STATUS] = Some(values.value(at).into()),
-            (Self::Bool(values), Place::Streamed) if values.is_valid(at) => row.streamed = Some(values.value(at)),
-            (Self::Bool(values), Place::GatewayCache) => row.gateway_cache = values.value(at),
-            (Self::Cost(values), _) if values.is_valid(at) => row.reported_cost = Usd::from_pico(values.value(at)),
-            // Null.
-            _ => {}
-        }
-    }
-}
-
 impl Length for Stored {
     fn len(&self) -> u64 {
         match self {
@@ -591,6 +364,110 @@ impl ChunkReader for Stored {
         match self {
             Self::File(file) => file.get_bytes(start, length),
             Self::Bytes(bytes) => bytes.get_bytes(start, length),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, StringArray};
+
+    use super::*;
+    use crate::{
+        ingest::{
+            rows::{HTTP_STATUS, Word, identity_hash, word},
+            texts::Texts,
+        },
+        money::Usd,
+        record::{Operation, Quality, Status},
+    };
+
+    /// A row with something in each kind of column, and other things missing in
+    /// every other.
+    fn row<'a>(number: u32, id: &'a str, words: &[Word<'a>; 4]) -> Row<'a> {
+        let at = number as usize;
+        let has = |every: u32| number.is_multiple_of(every).then_some(i64::from(number));
+        let mut numbers = [None; HTTP_STATUS + 1];
+        (1..).zip(&mut numbers).for_each(|(every, number)| *number = has(every));
+        numbers[HTTP_STATUS] = has(2).map(|_| 200);
+        let mut names = [Word::Null; Slot::COUNT];
+        names[Slot::Source as usize] = words[0];
+        names[Slot::Provider as usize] = words[1];
+        names[Slot::Model as usize] = words[at % 3];
+        names[Slot::File as usize] = words[0];
+        names[Slot::User as usize] = if number.is_multiple_of(3) { Word::Null } else { Word::Inline(id) };
+        names[Slot::Tags as usize] = words[3];
+        let provider = if let Word::Inline(text) = words[1] { text } else { "groq" };
+        Row {
+            hash: identity_hash(provider, id, ""),
+            ts: i64::from(number),
+            ts_last: i64::from(number) + has(5).unwrap_or(0),
+            words: names,
+            request_id: id,
+            line: u64::from(number),
+            operation: [Operation::Chat, Operation::Image][at % 2],
+            status: Status::Partial,
+            quality: Quality::ALL[at % Quality::ALL.len()],
+            streamed: [None, Some(false), Some(true)][at % 3],
+            gateway_cache: number.is_multiple_of(7),
+            numbers,
+            reported_cost: has(4).and_then(|pico| Usd::from_pico(pico.into())),
+        }
+    }
+
+    #[test]
+    fn reads_back_what_it_wrote() {
+        let texts = Texts::default();
+        let mut cache = TextCache::new(&texts);
+        for count in [0, 1, 7, 8, 9, 300, 5 + ROW_GROUP] {
+            let ids: Vec<String> = (0..count).map(|number| format!("req_{number}")).collect();
+            let long = "é".repeat(70);
+            let words = ["gateway", "groq", "a-model", &long].map(|text| word(text, &mut cache));
+            let rows: Vec<Row<'_>> = (0..).zip(&ids).map(|(number, id)| row(number, id, &words)).collect();
+            let mut pile = Pile::default();
+            for row in &rows {
+                pile.push(row);
+            }
+            let mut writer = DayWriter::new(Vec::new(), &cache).unwrap();
+            pile.heads().for_each(|(at, _)| writer.push(pile.get(at)).unwrap());
+            let bytes = Bytes::from(writer.finish().unwrap());
+
+            let file = DayFile::open(Stored::Bytes(bytes.clone())).unwrap();
+            assert_eq!(file.facts().rows, count as u64);
+            let mut other = TextCache::new(&texts);
+            let read = file.read(&mut other, &|_, _| true, &|_, _| true).unwrap();
+            assert_eq!(read.len(), count);
+            for ((at, _), row) in read.heads().zip(&rows) {
+                let found = read.row(at);
+                assert_eq!(Row { words: row.words, ..found }, *row);
+                let texts =
+                    |row: &Row<'_>, cache: &TextCache<'_>| row.words.map(|word| word.text(cache).map(str::to_owned));
+                assert_eq!(texts(&found, &other), texts(row, &cache));
+            }
+            check_bounds(&bytes);
+        }
+    }
+
+    /// What the file says of its columns of words is so.
+    fn check_bounds(bytes: &Bytes) {
+        let builder = || ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
+        let metadata = Arc::clone(builder().metadata());
+        for (at, group) in metadata.row_groups().iter().enumerate() {
+            let reader = builder().with_row_groups(vec![at]).with_batch_size(ROW_GROUP).build().unwrap();
+            let batches: Vec<_> = reader.map(Result::unwrap).collect();
+            assert_eq!(batches.len(), 1);
+            for (column, array) in USAGE.iter().zip(batches[0].columns()).filter(|(it, _)| it.kind == ColumnType::Dict)
+            {
+                let values: &StringArray = array.as_string();
+                let described = group.columns().iter().find(|it| it.column_path().string() == column.name).unwrap();
+                let statistics = described.statistics().unwrap();
+                let bound = |bytes: Option<&[u8]>| bytes.map(|bytes| std::str::from_utf8(bytes).unwrap().to_owned());
+                let is_short = |text: &&str| text.len() <= 64;
+                assert_eq!(statistics.null_count_opt(), Some(array.null_count() as u64), "{}", column.name);
+                let (least, most) = (values.iter().flatten().min(), values.iter().flatten().max());
+                assert_eq!(bound(statistics.min_bytes_opt()).as_deref(), least.filter(is_short), "{}", column.name);
+                assert_eq!(bound(statistics.max_bytes_opt()).as_deref(), most.filter(is_short), "{}", column.name);
+            }
         }
     }
 }

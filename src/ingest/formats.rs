@@ -78,15 +78,17 @@ impl Recognition {
 
 /// Where a format puts what it finds in an entry.
 pub trait Sink<'a> {
-    fn record(&mut self, found: Found<'a>);
+    /// A request; what is found is made a record where it stands, since moving
+    /// it costs as much as reading it.
+    fn record(&mut self, found: &mut Found<'a>);
     /// Valid, and not usage: a health check, a parent span.
     fn skip(&mut self, reason: Skip);
     /// Broken: the entry goes to quarantine.
     fn reject(&mut self, reject: Reject);
 
-    fn put(&mut self, read: Read<'a>) {
+    fn put(&mut self, mut read: Read<'a>) {
         match read {
-            Ok(found) => self.record(found),
+            Ok(ref mut found) => self.record(found),
             Err(NoRecord::Skip(reason)) => self.skip(reason),
             Err(NoRecord::Reject(reject)) => self.reject(reject),
         }

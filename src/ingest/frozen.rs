@@ -8,13 +8,14 @@
 use super::{
     IngestError,
     merge::GAP_MICROS,
-    rows::Row,
+    rows::identity_hash,
     seams::LOOK_BACK_DAYS,
     texts::{TextCache, Texts},
 };
 use crate::{
     book::{Book, layout::DayTable},
     floors::{Floors, Reaching},
+    record::UsageRecord,
     time::{Day, Instant},
 };
 
@@ -34,9 +35,12 @@ impl Floor {
     }
 
     /// Whether a record is below it, or of a request that is.
-    pub(super) fn shuts_out(&self, row: &Row<'_>) -> bool {
-        let belongs = || self.reaching.get(&row.hash).is_some_and(|&until| row.ts() <= until);
-        self.from.is_some_and(|from| row.ts() < from || belongs())
+    pub(super) fn shuts_out(&self, record: &UsageRecord<'_>) -> bool {
+        let belongs = || {
+            let hash = identity_hash(&record.provider, &record.request_id, &record.part);
+            self.reaching.get(&hash).is_some_and(|&until| record.ts <= until)
+        };
+        self.from.is_some_and(|from| record.ts < from || belongs())
     }
 }
 

@@ -152,7 +152,7 @@ pub fn is_same(a: &Row<'_>, b: &Row<'_>, texts: &TextCache<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        ingest::{rows::Provenance, texts::Texts},
+        ingest::{pile::Pile, rows::Provenance, texts::Texts},
         record::{Quality, UsageRecord},
         time::Instant,
     };
@@ -168,13 +168,21 @@ mod tests {
         record
     }
 
+    fn piled(records: &[UsageRecord<'_>], texts: &mut TextCache<'_>) -> Pile {
+        let mut pile = Pile::default();
+        for (line, record) in (1..).zip(records) {
+            let from = Provenance { source: Word::Inline("s"), file: Word::Inline("f"), line };
+            pile.push_record(record, from, texts);
+        }
+        pile
+    }
+
     /// Merges in this order and the reverse; both must agree.
     fn check(records: &[UsageRecord<'static>], verify: impl Fn(&Merged<'_>, &TextCache<'_>)) {
         let texts = Texts::default();
         let mut cache = TextCache::new(&texts);
-        let from = |line| Provenance { source: "s", file: "f", line };
-        let mut rows: Vec<_> =
-            (1..).zip(records).map(|(line, record)| Row::new(record, from(line), &mut cache)).collect();
+        let pile = piled(records, &mut cache);
+        let mut rows: Vec<_> = pile.heads().map(|(at, _)| pile.row(at)).collect();
         verify(&merge(&rows, &cache, &no_priority), &cache);
         rows.reverse();
         verify(&merge(&rows, &cache, &no_priority), &cache);
@@ -220,10 +228,8 @@ mod tests {
         let records: Vec<_> = [0, 600, 1200, 1801, 90_000].map(|second| record(second, |_| ())).into();
         let texts = Texts::default();
         let mut cache = TextCache::new(&texts);
-        let rows: Vec<_> = records
-            .iter()
-            .map(|record| Row::new(record, Provenance { source: "s", file: "f", line: 1 }, &mut cache))
-            .collect();
+        let pile = piled(&records, &mut cache);
+        let rows: Vec<_> = pile.heads().map(|(at, _)| pile.row(at)).collect();
         assert_eq!(runs(&rows), [3, 1, 1]);
     }
 }

@@ -133,7 +133,7 @@ pub fn find(book: &Book, wanted: &[Day]) -> Result<Vec<Overlap>, IngestError> {
 mod tests {
     use super::*;
     use crate::{
-        ingest::rows::Provenance,
+        ingest::rows::{Provenance, Word, pack_record},
         record::UsageRecord,
         time::{Day, Instant},
     };
@@ -147,8 +147,10 @@ mod tests {
             let start: Instant = Day::parse("2026-06-01").unwrap().start();
             let mut record = UsageRecord::at(start.plus_micros(minute * MICROS_PER_MINUTE));
             record.quantities[Meter::InputTokens] = Some(tokens);
-            let row = Row::new(&record, Provenance { source, file: "f", line: 1 }, &mut cache);
-            seen.add(&row, &cache);
+            let mut packed = Vec::new();
+            let from = Provenance { source: Word::Inline(source), file: Word::Null, line: 1 };
+            pack_record(&record, from, &mut cache, &mut packed);
+            seen.add(&Row::unpack(&packed), &cache);
         }
         let found = seen.overlaps();
         let found: Vec<_> = found.iter().map(|it| (it.source.as_str(), it.other.as_str(), it.percent)).collect();

@@ -143,10 +143,10 @@ struct Acceptor<'o, 'p> {
 }
 
 impl<'a> Sink<'a> for Acceptor<'_, '_> {
-    fn record(&mut self, found: Found<'a>) {
+    fn record(&mut self, found: &mut Found<'a>) {
         self.calls += 1;
         match accept(found, self.source, self.names, self.place) {
-            Ok(record) => self.out.record(self.place.line, &record),
+            Ok(()) => self.out.record(self.place.line, &found.record),
             Err(reject) => self.out.reject(self.place.line, reject, self.place.raw),
         }
     }

@@ -3,7 +3,11 @@
 
 use std::collections::HashSet;
 
-use super::rows::{Head, Row};
+use super::{
+    rows::{Head, Provenance, Row, pack_record},
+    texts::TextCache,
+};
+use crate::record::UsageRecord;
 
 /// Chunks start small, since a year of old logs makes a pile per day, and grow.
 const FIRST_CHUNK: usize = 16 << 10;
@@ -25,6 +29,19 @@ pub struct Pile {
 
 impl Pile {
     pub fn push(&mut self, row: &Row<'_>) -> At {
+        self.put(|chunk| row.pack(chunk))
+    }
+
+    pub fn push_record(&mut self, record: &UsageRecord<'_>, from: Provenance<'_>, texts: &mut TextCache<'_>) -> At {
+        self.put(|chunk| pack_record(record, from, texts, chunk))
+    }
+
+    /// Takes over a row that was packed elsewhere.
+    pub fn push_packed(&mut self, packed: &[u8]) -> At {
+        self.put(|chunk| chunk.extend_from_slice(packed))
+    }
+
+    fn put(&mut self, pack: impl FnOnce(&mut Vec<u8>)) -> At {
         let full = self.chunks.last().is_none_or(|chunk| chunk.capacity() - chunk.len() < 512);
         if full {
             let size = (FIRST_CHUNK << self.chunks.len().min(8)).min(LARGEST_CHUNK);
@@ -33,7 +50,7 @@ impl Pile {
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
         let offset = chunk.len();
-        row.pack(chunk);
+        pack(chunk);
         self.rows += 1;
         self.bytes += chunk.len() - offset;
         At { chunk: small(number), offset: small(offset) }
@@ -59,7 +76,7 @@ impl Pile {
         }
         let mut rest = Self::default();
         for (at, _) in self.heads().filter(|(_, head)| !hashes.contains(&head.hash)) {
-            rest.push(&self.row(at));
+            rest.push_packed(self.get(at));
         }
         *self = rest;
     }
@@ -80,8 +97,10 @@ impl Pile {
         self.chunks.iter().map(Vec::as_slice)
     }
 
+    /// The packed row at that place.
     pub fn get(&self, at: At) -> &[u8] {
-        &self.chunks[at.chunk as usize][at.offset as usize..]
+        let rest = &self.chunks[at.chunk as usize][at.offset as usize..];
+        &rest[..Head::read(rest).len]
     }
 
     pub fn row(&self, at: At) -> Row<'_> {
@@ -116,11 +135,7 @@ fn small(number: usize) -> u32 {
 mod tests {
     use super::*;
     use crate::{
-        ingest::{
-            rows::Provenance,
-            texts::{TextCache, Texts},
-        },
-        record::UsageRecord,
+        ingest::{rows::Word, texts::Texts},
         time::Instant,
     };
 
@@ -133,8 +148,8 @@ mod tests {
         for number in 0..20_000 {
             let mut record = UsageRecord::at(Instant::EARLIEST.plus_micros(number));
             record.request_id = format!("request-{number}").into();
-            let from = Provenance { source: "s", file: "f", line: number.cast_unsigned() };
-            places.push(pile.push(&Row::new(&record, from, &mut cache)));
+            let from = Provenance { source: Word::Null, file: Word::Null, line: number.cast_unsigned() };
+            places.push(pile.push_record(&record, from, &mut cache));
         }
         assert_eq!(pile.len(), 20_000);
         assert_eq!(pile.heads().map(|(at, _)| at).collect::<Vec<_>>(), places);

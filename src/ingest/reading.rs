@@ -26,7 +26,7 @@ use super::{
     parse::{Outcomes, Parser},
     pile::Pile,
     quarantine::{Broken, BrokenFile, Earlier},
-    rows::{Provenance, Row},
+    rows::{Provenance, Row, Word, pack_record, word},
     state::{Ending, FileState, Plan, Stamp},
     texts::{TextCache, Texts},
 };
@@ -92,6 +92,9 @@ pub trait Watch: Sync {
     fn file(&self, name: &str);
 }
 
+/// Which rows are kept; all of them where it does not say.
+pub type Keep<'k> = Option<&'k (dyn Fn(&Row<'_>) -> bool + Sync)>;
+
 /// Reads all tasks.
 ///
 /// # Errors
@@ -100,7 +103,7 @@ pub fn read(
     tasks: &[Task<'_>],
     texts: &Texts,
     settings: &Settings,
-    keep: &(dyn Fn(&Row<'_>) -> bool + Sync),
+    keep: Keep<'_>,
     watch: &dyn Watch,
 ) -> Result<Reading, IngestError> {
     let queue =
@@ -313,7 +316,7 @@ impl<'t> Worker<'t> {
         tasks: &[Task<'_>],
         texts: &'t Texts,
         settings: &Settings,
-        keep: &(dyn Fn(&Row<'_>) -> bool + Sync),
+        keep: Keep<'_>,
         watch: &dyn Watch,
         failed: &AtomicBool,
     ) -> io::Result<Self> {
@@ -331,12 +334,13 @@ impl<'t> Worker<'t> {
             let mut noted = worker.noted.remove(&work.task).unwrap_or_default();
             let mut parser =
                 Parser::new(task.source, work.format, &task.name, work.shape, work.settled).with_names(&settings.names);
+            let [source, file] = [&task.source.name, &task.name].map(|text| word(text, &mut worker.texts));
             let mut booking = Booking {
                 worker: &mut worker,
                 noted: &mut noted,
                 task: work.task,
-                source: &task.source.name,
-                file: &task.name,
+                source,
+                file,
                 users: settings.names.users(),
                 floor: &settings.floor,
                 keep,
@@ -356,30 +360,34 @@ struct Booking<'b, 't> {
     worker: &'b mut Worker<'t>,
     noted: &'b mut Noted,
     task: usize,
-    source: &'b str,
-    file: &'b str,
+    source: Word<'b>,
+    file: Word<'b>,
     users: Users,
     floor: &'b Floor,
-    keep: &'b (dyn Fn(&Row<'_>) -> bool + Sync),
+    keep: Keep<'b>,
 }
 
 impl Outcomes for Booking<'_, '_> {
     fn record(&mut self, line: u64, record: &UsageRecord<'_>) {
         let worker = &mut *self.worker;
-        let row = Row::new(record, Provenance { source: self.source, file: self.file, line }, &mut worker.texts);
-        if !(self.keep)(&row) {
-            return;
+        let from = Provenance { source: self.source, file: self.file, line };
+        let mut packed = Vec::new();
+        if let Some(keep) = self.keep {
+            pack_record(record, from, &mut worker.texts, &mut packed);
+            if !keep(&Row::unpack(&packed)) {
+                return;
+            }
         }
-        if self.floor.shuts_out(&row) {
+        if self.floor.shuts_out(record) {
             return self.noted.tally.skip(PRUNED);
         }
         self.noted.tally.records += 1;
         if worker.first.len() < SHOWN {
-            let mut packed = Vec::new();
-            row.pack(&mut packed);
+            packed.clear();
+            pack_record(record, from, &mut worker.texts, &mut packed);
             worker.first.push(((self.task, line), packed));
         }
-        if let Err(error) = worker.arrivals.push(&row) {
+        if let Err(error) = worker.arrivals.push(record, from, &mut worker.texts) {
             worker.failure = Some(error);
         }
     }

@@ -4,8 +4,6 @@
 //! Most of a record's columns repeat or are null, so a row is about a quarter
 //! of the record's size. Packing is only a representation: `unpack(pack(r)) == r`.
 
-use std::borrow::Cow;
-
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::texts::TextCache;
@@ -58,8 +56,8 @@ pub enum Word<'a> {
 /// Where a record was read.
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance<'a> {
-    pub source: &'a str,
-    pub file: &'a str,
+    pub source: Word<'a>,
+    pub file: Word<'a>,
     pub line: u64,
 }
 
@@ -109,47 +107,6 @@ impl<'a> Word<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The row of a record.
-    pub fn new(record: &'a UsageRecord<'_>, from: Provenance<'a>, texts: &mut TextCache<'_>) -> Self {
-        let part = Some(&record.part).filter(|part| !part.is_empty());
-        let mut optional = |text: Option<&'a Cow<'_, str>>| text.map_or(Word::Null, |text| word(text, texts));
-        let rest = [
-            optional(record.model_requested.as_ref()),
-            optional(record.tier.as_ref()),
-            optional(record.key.as_ref()),
-            optional(record.team_reported.as_ref()),
-            optional(record.user.as_ref()),
-            optional(record.project.as_ref()),
-            optional(record.error_code.as_ref()),
-            optional(part),
-            optional(record.tags.as_ref()),
-        ];
-        let [requested, tier, key, team, user, project, error, part, tags] = rest;
-        let first = [from.source, &record.provider, &record.model, from.file].map(|text| word(text, texts));
-        let [source, provider, model, file] = first;
-        let mut numbers = [None; NUMBERS];
-        numbers[..Meter::COUNT].copy_from_slice(&record.quantities.0);
-        numbers[REASONING] = record.reasoning_tokens;
-        numbers[MAX_TOKENS] = record.max_tokens;
-        numbers[LATENCY] = record.latency_ms;
-        numbers[HTTP_STATUS] = record.http_status.map(i64::from);
-        Self {
-            hash: identity_hash(&record.provider, &record.request_id, &record.part),
-            ts: record.ts.micros(),
-            ts_last: record.ts_last.micros(),
-            words: [source, provider, model, file, requested, tier, key, team, user, project, error, part, tags],
-            request_id: &record.request_id,
-            line: from.line,
-            operation: record.operation,
-            status: record.status,
-            quality: record.quality,
-            streamed: record.streamed,
-            gateway_cache: record.gateway_cache,
-            numbers,
-            reported_cost: record.reported_cost,
-        }
-    }
-
     pub fn ts(&self) -> Instant {
         Instant::from_micros(self.ts)
     }
@@ -178,78 +135,200 @@ impl<'a> Row<'a> {
 
     /// Appends the packed row.
     pub fn pack(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&self.hash.to_le_bytes());
-        out.extend_from_slice(&self.ts.to_le_bytes());
-        for &word in &self.words {
-            match word {
-                Word::Null => out.push(0),
-                Word::Inline(text) => {
-                    out.push(1);
-                    put_text(out, text);
-                }
-                Word::Id(id) => put_number(out, u64::from(id) + 2),
-            }
+        let mut packer = Packer::new(out);
+        for (slot, &word) in self.words.iter().enumerate() {
+            packer.word(slot, word);
         }
-        put_text(out, self.request_id);
-        put_number(out, self.ts_last.abs_diff(self.ts));
-        put_number(out, self.line);
-        let streamed = match self.streamed {
-            None => 0,
-            Some(false) => 1,
-            Some(true) => 2,
-        };
-        let flags = streamed | u8::from(self.gateway_cache) << 2 | u8::from(self.reported_cost.is_some()) << 3;
-        out.extend_from_slice(&[self.operation as u8, self.status as u8, self.quality as u8, flags]);
-        let present = (0..NUMBERS).fold(0_u16, |bits, at| bits | u16::from(self.numbers[at].is_some()) << at);
-        out.extend_from_slice(&present.to_le_bytes());
-        for number in self.numbers.iter().flatten() {
-            put_number(out, number.cast_unsigned());
+        packer.text(self.request_id);
+        packer.number(self.ts_last.abs_diff(self.ts));
+        packer.number(self.line);
+        for (at, number) in self.numbers.iter().enumerate() {
+            packer.optional(at, *number);
         }
-        if let Some(cost) = self.reported_cost {
-            out.extend_from_slice(&cost.pico().to_le_bytes());
-        }
-        let len = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
-        out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+        packer.cost(self.reported_cost);
+        packer.finish(
+            Head { len: 0, hash: self.hash, ts: self.ts },
+            Enums {
+                operation: self.operation,
+                status: self.status,
+                quality: self.quality,
+                streamed: self.streamed,
+                gateway_cache: self.gateway_cache,
+            },
+        );
     }
 
     /// Reads the row that begins there.
     pub fn unpack(packed: &'a [u8]) -> Self {
-        let mut reader = Reader { bytes: packed, at: 4 };
-        let hash = u64::from_le_bytes(reader.array());
-        let ts = i64::from_le_bytes(reader.array());
+        let (head, enums, present, mut reader) = Reader::new(packed);
         let mut words = [Word::Null; Slot::COUNT];
-        for word in &mut words {
-            *word = reader.word();
+        for (slot, word) in words.iter_mut().enumerate() {
+            if present >> slot & 1 == 1 {
+                *word = reader.word();
+            }
         }
         let request_id = reader.text();
-        let ts_last = ts.saturating_add_unsigned(reader.number());
+        let ts_last = head.ts.saturating_add_unsigned(reader.number());
         let line = reader.number();
-        let [operation, status, quality, flags] = reader.array();
-        let present = u16::from_le_bytes(reader.array());
         let mut numbers = [None; NUMBERS];
         for (at, number) in numbers.iter_mut().enumerate() {
-            if present >> at & 1 == 1 {
+            if present >> (NUMBER + at) & 1 == 1 {
                 *number = Some(reader.number().cast_signed());
             }
         }
-        let reported_cost = (flags & 8 != 0).then(|| i128::from_le_bytes(reader.array())).and_then(Usd::from_pico);
+        let reported_cost = (present >> COST & 1 == 1).then(|| reader.cost()).flatten();
+        let Enums { operation, status, quality, streamed, gateway_cache } = enums;
         Self {
-            hash,
-            ts,
+            hash: head.hash,
+            ts: head.ts,
             ts_last,
             words,
             request_id,
             line,
-            operation: Operation::ALL[usize::from(operation)],
-            status: Status::ALL[usize::from(status)],
-            quality: Quality::ALL[usize::from(quality)],
-            streamed: [None, Some(false), Some(true)][usize::from(flags & 3)],
-            gateway_cache: flags & 4 != 0,
+            operation,
+            status,
+            quality,
+            streamed,
+            gateway_cache,
             numbers,
             reported_cost,
         }
+    }
+}
+
+/// Appends a record as a packed row, without making it a [`Row`] first: this is
+/// done for every record that is read.
+pub fn pack_record(record: &UsageRecord<'_>, from: Provenance<'_>, texts: &mut TextCache<'_>, out: &mut Vec<u8>) {
+    let part = Some(&record.part).filter(|part| !part.is_empty());
+    let mut packer = Packer::new(out);
+    packer.word(Slot::Source as usize, from.source);
+    packer.word(Slot::Provider as usize, word(&record.provider, texts));
+    packer.word(Slot::Model as usize, word(&record.model, texts));
+    packer.word(Slot::File as usize, from.file);
+    for (slot, text) in [
+        (Slot::ModelRequested, record.model_requested.as_ref()),
+        (Slot::Tier, record.tier.as_ref()),
+        (Slot::Key, record.key.as_ref()),
+        (Slot::Team, record.team_reported.as_ref()),
+        (Slot::User, record.user.as_ref()),
+        (Slot::Project, record.project.as_ref()),
+        (Slot::ErrorCode, record.error_code.as_ref()),
+        (Slot::Part, part),
+        (Slot::Tags, record.tags.as_ref()),
+    ] {
+        if let Some(text) = text {
+            packer.word(slot as usize, word(text, texts));
+        }
+    }
+    packer.text(&record.request_id);
+    packer.number(record.ts_last.micros().abs_diff(record.ts.micros()));
+    packer.number(from.line);
+    for (at, quantity) in record.quantities.0.iter().enumerate() {
+        packer.optional(at, *quantity);
+    }
+    packer.optional(REASONING, record.reasoning_tokens);
+    packer.optional(MAX_TOKENS, record.max_tokens);
+    packer.optional(LATENCY, record.latency_ms);
+    packer.optional(HTTP_STATUS, record.http_status.map(i64::from));
+    packer.cost(record.reported_cost);
+    let hash = identity_hash(&record.provider, &record.request_id, &record.part);
+    packer.finish(
+        Head { len: 0, hash, ts: record.ts.micros() },
+        Enums {
+            operation: record.operation,
+            status: record.status,
+            quality: record.quality,
+            streamed: record.streamed,
+            gateway_cache: record.gateway_cache,
+        },
+    );
+}
+
+/// The bits that say which of a row's optional parts are there: its words, its
+/// numbers, its cost.
+pub const NUMBER: usize = Slot::COUNT;
+pub const COST: usize = NUMBER + NUMBERS;
+
+/// What a row has of a few values each.
+#[derive(Debug, Clone, Copy)]
+pub struct Enums {
+    pub operation: Operation,
+    pub status: Status,
+    pub quality: Quality,
+    pub streamed: Option<bool>,
+    pub gateway_cache: bool,
+}
+
+/// Length, hash, time, what is there, enums.
+const HEADER: usize = 28;
+
+/// Writes a packed row: its optional parts in order, the header last.
+struct Packer<'o> {
+    out: &'o mut Vec<u8>,
+    start: usize,
+    present: u32,
+}
+
+impl<'o> Packer<'o> {
+    fn new(out: &'o mut Vec<u8>) -> Self {
+        let start = out.len();
+        out.extend_from_slice(&[0; HEADER]);
+        Self { out, start, present: 0 }
+    }
+
+    fn word(&mut self, slot: usize, word: Word<'_>) {
+        match word {
+            Word::Null => return,
+            Word::Inline(text) => {
+                self.out.push(0);
+                self.text(text);
+            }
+            Word::Id(id) => self.number(u64::from(id) + 1),
+        }
+        self.present |= 1 << slot;
+    }
+
+    fn optional(&mut self, at: usize, number: Option<i64>) {
+        if let Some(number) = number {
+            self.number(number.cast_unsigned());
+            self.present |= 1 << (NUMBER + at);
+        }
+    }
+
+    fn cost(&mut self, cost: Option<Usd>) {
+        if let Some(cost) = cost {
+            self.out.extend_from_slice(&cost.pico().to_le_bytes());
+            self.present |= 1 << COST;
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.out.push(low_byte(number) | 0x80);
+            number >>= 7;
+        }
+        self.out.push(low_byte(number));
+    }
+
+    fn finish(self, head: Head, enums: Enums) {
+        let streamed = match enums.streamed {
+            None => 0,
+            Some(false) => 1,
+            Some(true) => 2,
+        };
+        let flags = streamed | u8::from(enums.gateway_cache) << 2;
+        let header = &mut self.out[self.start..];
+        let len = u32::try_from(header.len()).unwrap_or(u32::MAX);
+        header[..4].copy_from_slice(&len.to_le_bytes());
+        header[4..12].copy_from_slice(&head.hash.to_le_bytes());
+        header[12..20].copy_from_slice(&head.ts.to_le_bytes());
+        header[20..24].copy_from_slice(&self.present.to_le_bytes());
+        header[24..28].copy_from_slice(&[enums.operation as u8, enums.status as u8, enums.quality as u8, flags]);
     }
 }
 
@@ -275,15 +354,8 @@ impl Head {
 
 /// The word of a packed row's source.
 pub fn source_of(packed: &[u8]) -> Word<'_> {
-    Reader { bytes: packed, at: 20 }.word()
-}
-
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(low_byte(number) | 0x80);
-        number >>= 7;
-    }
-    out.push(low_byte(number));
+    let (_, _, present, mut reader) = Reader::new(packed);
+    if present >> Slot::Source as usize & 1 == 1 { reader.word() } else { Word::Null }
 }
 
 /// The lowest seven bits.
@@ -291,18 +363,34 @@ const fn low_byte(number: u64) -> u8 {
     number.to_le_bytes()[0] & 0x7f
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_number(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// Reads what [`Row::pack`] wrote, in this process or its spill file.
-struct Reader<'a> {
+/// Reads what a [`Packer`] wrote, in this process or its spill file.
+#[derive(Debug)]
+pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
+    /// A row's head, its enums, the bits that say what else is there, and that.
+    pub fn new(packed: &'a [u8]) -> (Head, Enums, u32, Self) {
+        let mut reader = Self { bytes: packed, at: 0 };
+        let head = Head {
+            len: u32::from_le_bytes(reader.array()) as usize,
+            hash: u64::from_le_bytes(reader.array()),
+            ts: i64::from_le_bytes(reader.array()),
+        };
+        let present = u32::from_le_bytes(reader.array());
+        let [operation, status, quality, flags] = reader.array();
+        let enums = Enums {
+            operation: Operation::ALL[usize::from(operation)],
+            status: Status::ALL[usize::from(status)],
+            quality: Quality::ALL[usize::from(quality)],
+            streamed: [None, Some(false), Some(true)][usize::from(flags & 3)],
+            gateway_cache: flags & 4 != 0,
+        };
+        (head, enums, present, reader)
+    }
+
     fn array<const N: usize>(&mut self) -> [u8; N] {
         let mut array = [0; N];
         array.copy_from_slice(&self.bytes[self.at..self.at + N]);
@@ -310,7 +398,7 @@ impl<'a> Reader<'a> {
         array
     }
 
-    fn number(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         let mut number = 0;
         let mut shift = 0;
         loop {
@@ -324,19 +412,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn text(&mut self) -> &'a str {
+    /// A text's bytes; what was packed was UTF-8.
+    pub fn text_bytes(&mut self) -> &'a [u8] {
         let len = usize::try_from(self.number()).expect("packed from a text in memory");
         let text = &self.bytes[self.at..self.at + len];
         self.at += len;
-        std::str::from_utf8(text).expect("packed from a text by this process")
+        text
     }
 
-    fn word(&mut self) -> Word<'a> {
+    fn text(&mut self) -> &'a str {
+        std::str::from_utf8(self.text_bytes()).expect("packed from a text by this process")
+    }
+
+    pub fn word(&mut self) -> Word<'a> {
         match self.number() {
-            0 => Word::Null,
-            1 => Word::Inline(self.text()),
-            id => Word::Id(u32::try_from(id - 2).expect("packed from an id")),
+            0 => Word::Inline(self.text()),
+            next => Word::Id(u32::try_from(next - 1).expect("packed from an id")),
         }
+    }
+
+    pub fn cost(&mut self) -> Option<Usd> {
+        Usd::from_pico(i128::from_le_bytes(self.array()))
     }
 }
 
@@ -396,7 +492,10 @@ mod tests {
         record.provider = "groq".into();
         record.request_id = "req_1".into();
         record.http_status = Some(200);
-        let row = Row::new(&record, Provenance { source: "gateway", file: "a.jsonl", line: 7 }, &mut cache);
+        let [source, file] = ["gateway", "a.jsonl"].map(|text| word(text, &mut cache));
+        let mut packed = Vec::new();
+        pack_record(&record, Provenance { source, file, line: 7 }, &mut cache, &mut packed);
+        let row = Row::unpack(&packed);
         assert_eq!(row.identity(&cache), ("groq", "req_1", ""));
         assert_eq!(row.text(Slot::File, &cache), Some("a.jsonl"));
         assert_eq!(row.words[Slot::Part as usize], Word::Null);

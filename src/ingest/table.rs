@@ -65,8 +65,9 @@ pub(super) fn ingest(
     if tasks.is_empty() && noted.is_empty() && !withdrawal.is_some() {
         return Ok(Vec::new());
     }
+    let wants = |row: &Row<'_>| withdrawal.wants(row);
     let Reading { arrivals, files, first } =
-        reading::read(&tasks, &texts, &table.settings()?, &|row| withdrawal.wants(row), watch)?;
+        reading::read(&tasks, &texts, &table.settings()?, withdrawal.is_some().then_some(&wants), watch)?;
     let mut cache = TextCache::new(&texts);
     outcome.first.extend(first.heads().map(|(at, _)| shown(&first.row(at), &cache)));
     Table::note_files(&tasks, &files, outcome);

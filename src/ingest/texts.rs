@@ -24,22 +24,60 @@ pub struct Texts {
 
 #[derive(Debug, Default)]
 struct List {
-    index: HashTable<u32>,
+    index: HashTable<(Key, u32)>,
     texts: Vec<Arc<str>>,
     bytes: usize,
 }
 
-impl List {
-    fn find(&self, hash: u64, text: &str) -> Option<u32> {
-        self.index.find(hash, |&id| &*self.texts[id as usize] == text).copied()
+/// What a text is found by: its length and two words. They are all there is of
+/// a text of up to 16 bytes, so that finding one, as every row does for every
+/// column, need not look at the text itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    words: [u64; 2],
+    len: u32,
+}
+
+impl Key {
+    const SHORT: u32 = 16;
+
+    fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let words = match bytes.len() {
+            0 => [0; 2],
+            // The middle of one, two or three bytes is one that is there.
+            len @ 1..4 => [u64::from_le_bytes([bytes[0], bytes[len / 2], bytes[len - 1], 0, 0, 0, 0, 0]), 0],
+            4..8 => [bytes.first_chunk(), bytes.last_chunk()]
+                .map(|half| half.map_or(0, |&half| u32::from_le_bytes(half).into())),
+            8..=16 => {
+                [bytes.first_chunk(), bytes.last_chunk()].map(|half| half.map_or(0, |&half| u64::from_le_bytes(half)))
+            }
+            _ => [xxh3_64(bytes), 0],
+        };
+        Self { words, len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) }
     }
 
-    fn add(&mut self, hash: u64, text: Arc<str>) -> Option<u32> {
+    fn hash(self) -> u64 {
+        // Both halves of a product of the words, each mixed with digits of pi.
+        let [first, second] = self.words;
+        let second = second ^ 0x1319_8a2e_0370_7344 ^ u64::from(self.len);
+        let (low, high) = (first ^ 0x243f_6a88_85a3_08d3).carrying_mul(second, 0);
+        low ^ high
+    }
+}
+
+impl List {
+    fn find(&self, key: Key, text: &str) -> Option<u32> {
+        let is_it =
+            |&(known, id): &(Key, u32)| known == key && (key.len <= Key::SHORT || *self.texts[id as usize] == *text);
+        self.index.find(key.hash(), is_it).map(|&(_, id)| id)
+    }
+
+    fn add(&mut self, key: Key, text: Arc<str>) -> Option<u32> {
         let id = u32::try_from(self.texts.len()).ok()?;
         self.bytes += text.len();
         self.texts.push(text);
-        let texts = &self.texts;
-        self.index.insert_unique(hash, id, |&id| xxh3_64(texts[id as usize].as_bytes()));
+        self.index.insert_unique(key.hash(), (key, id), |(key, _)| key.hash());
         Some(id)
     }
 }
@@ -60,28 +98,31 @@ impl<'t> TextCache<'t> {
 
     /// The number of a text; `None` where the list is full.
     pub fn id(&mut self, text: &str) -> Option<u32> {
-        let hash = xxh3_64(text.as_bytes());
-        if let Some(id) = self.known.find(hash, text) {
-            return Some(id);
-        }
+        let key = Key::of(text);
+        self.known.find(key, text).or_else(|| self.learn(key, text))
+    }
+
+    /// Adds a text that this thread has not seen yet.
+    #[cold]
+    fn learn(&mut self, key: Key, text: &str) -> Option<u32> {
         if self.known.texts.len() >= MAX_TEXTS || self.known.bytes >= MAX_BYTES {
             return None;
         }
         {
             let mut list = self.shared.list.lock().unwrap_or_else(PoisonError::into_inner);
-            if list.find(hash, text).is_none() && list.texts.len() < MAX_TEXTS && list.bytes < MAX_BYTES {
-                list.add(hash, Arc::from(text));
+            if list.find(key, text).is_none() && list.texts.len() < MAX_TEXTS && list.bytes < MAX_BYTES {
+                list.add(key, Arc::from(text));
             }
         }
         self.refresh();
-        self.known.find(hash, text)
+        self.known.find(key, text)
     }
 
     /// Learns what other threads have added.
     pub fn refresh(&mut self) {
         let list = self.shared.list.lock().unwrap_or_else(PoisonError::into_inner);
         for text in &list.texts[self.known.texts.len()..] {
-            self.known.add(xxh3_64(text.as_bytes()), Arc::clone(text));
+            self.known.add(Key::of(text), Arc::clone(text));
         }
     }
 
@@ -110,6 +151,21 @@ mod tests {
         assert_eq!(two.id("b"), Some(1));
         one.refresh();
         assert_eq!((one.text(3), one.len()), ("c", 4));
+    }
+
+    #[test]
+    fn texts_of_every_length_are_told_apart() {
+        let texts = Texts::default();
+        let mut cache = TextCache::new(&texts);
+        let mut all: Vec<String> = (0..40).flat_map(|len| ["a".repeat(len), "b".repeat(len)]).collect();
+        all.extend(["ab", "ba", "aba", "bab", "aabaabaab", "aabaaabaab"].map(str::to_owned));
+        let long = "x".repeat(17);
+        all.extend((0..17).map(|at| format!("{}y{}", &long[..at], &long[at + 1..])));
+        all.sort();
+        all.dedup();
+        let ids: Vec<_> = all.iter().map(|text| cache.id(text)).collect();
+        assert_eq!(ids, (0..).map(Some).take(all.len()).collect::<Vec<_>>());
+        assert!(all.iter().zip(&ids).all(|(text, id)| cache.id(text) == *id));
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub fn versions(
     let texts = Texts::default();
     let (names, spill_dir) = (Names::of(config), std::env::temp_dir());
     let settings = Settings { names, threads, budget: 64 << 20, spill_dir, floor: Floor::default() };
-    let reading = reading::read(&tasks, &texts, &settings, &|row| row.hash == hash, &Unwatched)?;
+    let reading = reading::read(&tasks, &texts, &settings, Some(&|row| row.hash == hash), &Unwatched)?;
     let cache = TextCache::new(&texts);
     let mut versions = Vec::new();
     for waiting in Arrivals::gather(reading.arrivals).into_values() {

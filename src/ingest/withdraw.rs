@@ -179,7 +179,7 @@ impl Table<'_> {
             }
             false
         };
-        let files = reading::read(tasks, texts, &self.settings()?, &note, self.watch)?.files;
+        let files = reading::read(tasks, texts, &self.settings()?, Some(&note), self.watch)?.files;
         let mut present: BTreeMap<String, HashSet<String>> = BTreeMap::new();
         for (task, _) in tasks.iter().zip(files).filter(|(_, file)| file.failure.is_none()) {
             present.entry(task.source.name.clone()).or_default().insert(task.name.clone());

@@ -62,7 +62,7 @@ impl Format for Kong {
         };
         for (name, plugin) in plugins {
             match envelope.call(name, plugin, source) {
-                Ok(found) => sink.record(found),
+                Ok(mut found) => sink.record(&mut found),
                 Err(reject) => sink.reject(reject),
             }
         }

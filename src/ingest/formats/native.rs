@@ -2,7 +2,7 @@
 //! `docs/NATIVE.md` for those who write their own gateway.
 
 use super::{
-    Entry, Format, Found, Read, Recognition, Reject, Sink, Skip,
+    Entry, Format, Found, NoRecord, Recognition, Reject, Sink, Skip,
     shared::{ending, field::members, labels::tags, tokens::Counts, usage::Usage},
 };
 use crate::{
@@ -32,14 +32,18 @@ impl Format for Native {
 
     fn read<'a>(&self, entry: &Entry<'a>, source: &Source, sink: &mut dyn Sink<'a>) {
         let Entry::Json(line) = entry else { return sink.skip(Skip::NotUsage) };
-        sink.put(read(*line, source));
+        let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
+        match read(*line, source, &mut found) {
+            Ok(()) => sink.record(&mut found),
+            Err(none) => sink.put(Err(none)),
+        }
     }
 }
 
-/// One pass over the members, since this is what a busy gateway writes.
-fn read<'a>(line: Value<'a>, source: &Source) -> Read<'a> {
+/// One pass over the members, and no record is moved, since this is what a busy
+/// gateway writes.
+fn read<'a>(line: Value<'a>, source: &Source, found: &mut Found<'a>) -> Result<(), NoRecord> {
     let mut ts = None;
-    let mut found = Found::new(UsageRecord::at(Instant::EARLIEST));
     let record = &mut found.record;
     let mut model = None;
     let mut usage = None;
@@ -86,7 +90,7 @@ fn read<'a>(line: Value<'a>, source: &Source) -> Read<'a> {
     usage.map_or(Counts::NONE, Usage::counts).put(record);
     let by_code = ending::status(record.http_status, record.error_code.as_deref());
     record.status = ending::together(by_code, ended);
-    Ok(found)
+    Ok(())
 }
 
 fn operation(name: Option<Text<'_>>) -> Operation {

@@ -193,11 +193,11 @@ impl<'a> Spans<'a> {
 
     fn finish(self, sink: &mut dyn Sink<'a>) {
         let repeats = if self.generations.len() > 1 { self.repeats() } else { vec![false; self.generations.len()] };
-        for ((_, found), repeats) in self.generations.into_iter().zip(repeats) {
+        for ((_, mut found), repeats) in self.generations.into_iter().zip(repeats) {
             if repeats {
                 sink.skip(Skip::NotGeneration);
             } else {
-                sink.record(*found);
+                sink.record(&mut found);
             }
         }
     }

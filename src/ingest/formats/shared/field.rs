@@ -138,6 +138,14 @@ impl<'a> Field<'a> {
         Ok((!is_nothing(&text)).then_some(text))
     }
 
+    /// A number as most are written, read without a detour.
+    fn small_whole(&self) -> Option<i64> {
+        match self {
+            Self::Json(value) => value.small_whole(),
+            _ => None,
+        }
+    }
+
     fn read<T>(
         &self,
         name: &str,
@@ -153,6 +161,9 @@ impl<'a> Field<'a> {
     /// # Errors
     /// For anything else, and for counts of 2^63 and above.
     pub fn count(&self, name: &str) -> Result<Option<i64>, Reject> {
+        if let Some(count) = self.small_whole() {
+            return Ok(Some(count));
+        }
         self.read(name, "a whole number", |digits| parse_count(name, digits))
     }
 
@@ -162,6 +173,10 @@ impl<'a> Field<'a> {
     /// # Errors
     /// Where it is not a number, negative or absurd.
     pub fn millis(&self, name: &str, per_unit: i64) -> Result<Option<i64>, Reject> {
+        let millis = self.small_whole().and_then(|units| units.checked_mul(per_unit)).map(|micros| micros / 1_000);
+        if let Some(millis) = millis.filter(|millis| *millis <= MAX_MILLIS) {
+            return Ok(Some(millis));
+        }
         self.read(name, "a span of time", |text| parse_millis(name, text, per_unit))
     }
 

@@ -21,7 +21,7 @@ pub(crate) type ReadSeveral<'a> = Result<Several<'a>, NoRecord>;
 /// Hands what came of an entry to the sink.
 pub(crate) fn put<'a>(read: ReadSeveral<'a>, sink: &mut dyn Sink<'a>) {
     match read {
-        Ok(several) => several.main.into_iter().chain(several.parts).for_each(|found| sink.record(found)),
+        Ok(several) => several.main.into_iter().chain(several.parts).for_each(|mut found| sink.record(&mut found)),
         Err(no_record) => sink.put(Err(no_record)),
     }
 }

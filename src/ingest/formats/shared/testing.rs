@@ -23,10 +23,10 @@ struct Collected<'s, T> {
 }
 
 impl<'a, T> Sink<'a> for Collected<'_, T> {
-    fn record(&mut self, found: Found<'a>) {
+    fn record(&mut self, found: &mut Found<'a>) {
         let place = Place { raw: self.raw.as_bytes(), file: "test", line: 1 };
         match accept(found, self.source, &PLAIN, place) {
-            Ok(record) => self.out.push(Ok((self.view)(&record))),
+            Ok(()) => self.out.push(Ok((self.view)(&found.record))),
             Err(reject) => self.reject(reject),
         }
     }

@@ -45,8 +45,10 @@ impl Counts {
     /// Fills in the meters that it does not know; where it knew none, they are
     /// what was reported.
     pub(crate) fn fill(&mut self, others: Quantities) {
-        for (mine, other) in self.quantities.0.iter_mut().zip(others.0) {
-            *mine = mine.or(other);
+        for (mine, other) in self.quantities.0.iter_mut().zip(&others.0) {
+            if other.is_some() {
+                *mine = mine.or(*other);
+            }
         }
         if self.quality == Quality::Missing && self.quantities.any() {
             self.quality = Quality::Reported;

@@ -1,0 +1,253 @@
+//! One pass over the bytes of a document, which becomes a flat list of nodes.
+//!
+//! No recursion, so that depth is bounded by a number and not by the stack.
+//! Refuses what `serde_json` refuses, but for what is only known once a text or
+//! a number is decoded.
+
+use super::{JsonError, Kind, MAX_DEPTH, Node};
+
+/// The text that is scanned, and what was found in it so far.
+pub(super) struct Cursor<'s, 'a> {
+    bytes: &'a [u8],
+    nodes: &'s mut Vec<Node>,
+    /// The containers that are open, outermost first.
+    open: &'s mut Vec<u32>,
+}
+
+/// Where a value or a step of the scan ended. Places are passed on, not kept
+/// in the cursor, so that they stay in a register.
+type Scanned = Result<usize, JsonError>;
+
+impl<'s, 'a> Cursor<'s, 'a> {
+    /// Both lists are empty, and the text is no longer than 4 GiB.
+    pub(super) fn new(text: &'a str, nodes: &'s mut Vec<Node>, open: &'s mut Vec<u32>) -> Self {
+        Self { bytes: text.as_bytes(), nodes, open }
+    }
+
+    pub(super) fn document(&mut self) -> Result<(), JsonError> {
+        let mut at = self.skip_space(0);
+        let mut is_object = false;
+        loop {
+            // A value begins here.
+            at = match self.peek(at) {
+                Some(b'"') => self.string(at)?,
+                Some(b'-' | b'0'..=b'9') => self.number(at)?,
+                Some(bracket @ (b'{' | b'[')) => {
+                    is_object = bracket == b'{';
+                    self.open_container(is_object, at)?;
+                    at = self.skip_space(at + 1);
+                    let end = if is_object { b'}' } else { b']' };
+                    if self.peek(at) != Some(end) {
+                        if is_object {
+                            at = self.key(at)?;
+                        }
+                        continue;
+                    }
+                    // Empty: closed below.
+                    at
+                }
+                _ => self.word(at)?,
+            };
+            // A value has ended: close what closes with it.
+            loop {
+                at = self.skip_space(at);
+                if self.open.is_empty() {
+                    return if at == self.bytes.len() { Ok(()) } else { Err(error("text after the value", at)) };
+                }
+                match (self.peek(at), is_object) {
+                    (Some(b','), _) => {
+                        at = self.skip_space(at + 1);
+                        if is_object {
+                            at = self.key(at)?;
+                        }
+                        break;
+                    }
+                    (Some(b'}'), true) | (Some(b']'), false) => {
+                        at += 1;
+                        is_object = self.close_container(at);
+                    }
+                    (None, _) => return Err(error("end of text inside a value", at)),
+                    _ => return Err(error("expected `,` or the end of the object or array", at)),
+                }
+            }
+        }
+    }
+
+    fn open_container(&mut self, is_object: bool, at: usize) -> Result<(), JsonError> {
+        if self.open.len() == MAX_DEPTH {
+            return Err(error("nested more than 128 deep", at));
+        }
+        self.open.push(u32_of(self.nodes.len()));
+        self.push(if is_object { Kind::Object } else { Kind::Array }, at, at);
+        Ok(())
+    }
+
+    /// Closes the innermost container, which ends before `at`; whether the one
+    /// around it is an object.
+    fn close_container(&mut self, at: usize) -> bool {
+        if let Some(container) = self.open.pop() {
+            let next = u32_of(self.nodes.len());
+            let node = &mut self.nodes[container as usize];
+            node.end = u32_of(at);
+            node.next = next;
+        }
+        self.open.last().is_some_and(|&around| self.nodes[around as usize].kind == Kind::Object)
+    }
+
+    /// A key and the colon after it, to where the value begins.
+    fn key(&mut self, at: usize) -> Scanned {
+        if self.peek(at) != Some(b'"') {
+            return Err(error("expected a key in quotes", at));
+        }
+        let at = self.string(at)?;
+        let at = self.skip_space(at);
+        if self.peek(at) != Some(b':') {
+            return Err(error("expected `:` after a key", at));
+        }
+        Ok(self.skip_space(at + 1))
+    }
+
+    fn word(&mut self, at: usize) -> Scanned {
+        match self.peek(at) {
+            Some(b't') => self.literal(at, b"true", Kind::Bool(true)),
+            Some(b'f') => self.literal(at, b"false", Kind::Bool(false)),
+            Some(b'n') => self.literal(at, b"null", Kind::Null),
+            None => Err(error("end of text where a value was expected", at)),
+            Some(_) => Err(error("expected a value", at)),
+        }
+    }
+
+    fn literal(&mut self, at: usize, word: &[u8], kind: Kind) -> Scanned {
+        if !self.bytes[at..].starts_with(word) {
+            return Err(error("expected a value", at));
+        }
+        self.push(kind, at, at + word.len());
+        Ok(at + word.len())
+    }
+
+    fn number(&mut self, start: usize) -> Scanned {
+        let first = start + usize::from(self.peek(start) == Some(b'-'));
+        let mut at = self.digits(first);
+        if at == first || (at > first + 1 && self.peek(first) == Some(b'0')) {
+            return Err(error("malformed number", at));
+        }
+        if self.peek(at) == Some(b'.') {
+            let fraction = at + 1;
+            at = self.digits(fraction);
+            if at == fraction {
+                return Err(error("malformed number", at));
+            }
+        }
+        if let Some(b'e' | b'E') = self.peek(at) {
+            let exponent = at + 1 + usize::from(matches!(self.peek(at + 1), Some(b'+' | b'-')));
+            at = self.digits(exponent);
+            if at == exponent {
+                return Err(error("malformed number", at));
+            }
+        }
+        self.push(Kind::Number, start, at);
+        Ok(at)
+    }
+
+    /// The end of the digits that begin there.
+    fn digits(&self, mut at: usize) -> usize {
+        while self.peek(at).is_some_and(|byte| byte.is_ascii_digit()) {
+            at += 1;
+        }
+        at
+    }
+
+    /// A string, of which `at` is the opening quote.
+    #[inline]
+    fn string(&mut self, at: usize) -> Scanned {
+        let end = plain_until(self.bytes, at + 1);
+        if self.peek(end) == Some(b'"') {
+            self.push(Kind::Text(false), at + 1, end);
+            return Ok(end + 1);
+        }
+        self.string_with_escapes(at + 1, end)
+    }
+
+    /// A string that begins at `start`, and is plain until `at`.
+    #[inline(never)]
+    fn string_with_escapes(&mut self, start: usize, mut at: usize) -> Scanned {
+        loop {
+            match self.peek(at) {
+                Some(b'"') => break,
+                Some(b'\\') => at = self.escape(at)?,
+                Some(_) => return Err(error("control character in a string", at)),
+                None => return Err(error("end of text inside a string", at)),
+            }
+            at = plain_until(self.bytes, at);
+        }
+        self.push(Kind::Text(true), start, at);
+        Ok(at + 1)
+    }
+
+    /// An escape, of which `at` is the backslash.
+    fn escape(&self, at: usize) -> Scanned {
+        match self.peek(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+            Some(b'u') => {
+                let digits = self.bytes.get(at + 2..at + 6);
+                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                    return Err(error("malformed escape", at));
+                }
+                Ok(at + 6)
+            }
+            _ => Err(error("malformed escape", at)),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+        let next = u32_of(self.nodes.len() + 1);
+        self.nodes.push(Node { kind, start: u32_of(start), end: u32_of(end), next });
+    }
+
+    #[inline]
+    fn peek(&self, at: usize) -> Option<u8> {
+        self.bytes.get(at).copied()
+    }
+
+    #[inline]
+    fn skip_space(&self, mut at: usize) -> usize {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek(at) {
+            at += 1;
+        }
+        at
+    }
+}
+
+const fn error(what: &'static str, at: usize) -> JsonError {
+    JsonError { what, at }
+}
+
+/// Documents are at most 4 GiB, checked before the scan, so this cannot wrap.
+#[expect(clippy::cast_possible_truncation, reason = "`scan` refuses longer texts")]
+const fn u32_of(at: usize) -> u32 {
+    at as u32
+}
+
+/// The first place from `at` on with a quote, a backslash or a control
+/// character, eight bytes at a time; the end where there is none.
+fn plain_until(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Marks each byte of `word` below `limit`; only marks above the lowest can be wrong.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    while let Some(chunk) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("the chunk is 8 bytes long"));
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let marks = (quote | backslash | below(word, 0x20)) & HIGH;
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while at < bytes.len() && !matches!(bytes[at], b'"' | b'\\' | 0..0x20) {
+        at += 1;
+    }
+    at
+}
