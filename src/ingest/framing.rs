@@ -121,6 +121,9 @@ pub struct Framer<R> {
     shape: Shape,
     /// Read, and not handed on yet.
     buffer: Vec<u8>,
+    /// The memory of a block that was given back: fresh memory costs as much as
+    /// reading into it.
+    spare: Vec<u8>,
     ended: bool,
     failure: Option<io::Error>,
     /// Of the next line or element.
@@ -149,6 +152,7 @@ impl<R: Read> Framer<R> {
             input,
             shape: Shape::Lines,
             buffer: Vec::new(),
+            spare: Vec::new(),
             ended: false,
             failure: None,
             number: 1,
@@ -181,6 +185,7 @@ impl<R: Read> Framer<R> {
             input,
             shape: Shape::Lines,
             buffer: Vec::new(),
+            spare: Vec::new(),
             ended: false,
             failure: None,
             number: progress.lines + 1,
@@ -263,12 +268,21 @@ impl<R: Read> Framer<R> {
 
     /// Takes the first `count` bytes off the buffer.
     fn hand_on(&mut self, count: usize) -> Vec<u8> {
-        let rest = self.buffer[count..].to_vec();
+        let mut rest = std::mem::take(&mut self.spare);
+        rest.extend_from_slice(&self.buffer[count..]);
         let mut taken = std::mem::replace(&mut self.buffer, rest);
         taken.truncate(count);
         self.digest.update(&taken);
         self.consumed += count as u64;
         taken
+    }
+
+    /// Takes a block's memory back, to read into it.
+    pub fn give_back(&mut self, block: Block) {
+        if block.bytes.capacity() <= 4 * BLOCK {
+            self.spare = block.bytes;
+            self.spare.clear();
+        }
     }
 
     /// The next block, or `None` at the end.

@@ -175,7 +175,11 @@ struct Work {
 }
 
 impl Queue<'_> {
-    fn next(&mut self, watch: &dyn Watch) -> Option<Work> {
+    /// The next block; `done` is one that is no longer needed.
+    fn next(&mut self, done: Option<Block>, watch: &dyn Watch) -> Option<Work> {
+        if let (Some(open), Some(done)) = (self.open.as_mut(), done) {
+            open.framer.give_back(done);
+        }
         loop {
             if self.open.is_none() {
                 let task = self.next;
@@ -327,8 +331,9 @@ impl<'t> Worker<'t> {
             first: Vec::new(),
             failure: None,
         };
+        let mut done = None;
         while !failed.load(Ordering::Relaxed) {
-            let work = queue.lock().unwrap_or_else(PoisonError::into_inner).next(watch);
+            let work = queue.lock().unwrap_or_else(PoisonError::into_inner).next(done.take(), watch);
             let Some(work) = work else { break };
             let task = &tasks[work.task];
             let mut noted = worker.noted.remove(&work.task).unwrap_or_default();
@@ -346,6 +351,7 @@ impl<'t> Worker<'t> {
                 keep,
             };
             parser.block(&work.block, &mut booking);
+            done = Some(work.block);
             worker.noted.insert(work.task, noted);
             if let Some(error) = worker.failure.take() {
                 return Err(error);

@@ -234,13 +234,14 @@ const fn u32_of(at: usize) -> u32 {
 fn plain_until(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    // Marks each byte of `word` below `limit`; only marks above the lowest can be wrong.
-    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
     while let Some(chunk) = bytes.get(at..at + 8) {
         let word = u64::from_le_bytes(chunk.try_into().expect("the chunk is 8 bytes long"));
-        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let marks = (quote | backslash | below(word, 0x20)) & HIGH;
+        // The highest bit of a byte stays or becomes 1 where the byte is less
+        // than what is taken off, or is no ASCII: the latter are left out. Only
+        // marks above the lowest can be wrong.
+        let less = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit));
+        let (quote, backslash) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
+        let marks = (less(quote, 1) | less(backslash, 1) | less(word, 0x20)) & !word & HIGH;
         if marks != 0 {
             return at + marks.trailing_zeros() as usize / 8;
         }
