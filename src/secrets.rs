@@ -80,44 +80,28 @@ pub fn redact_key(text: &str) -> Cow<'_, str> {
 /// text of every record, since there is none in nearly all of them.
 fn may_hold_credential(text: &[u8]) -> bool {
     const FIRST: u8 = 1;
-    const LETTER_OR_DIGIT: u8 = 2;
-    const ESCAPE: u8 = 4;
+    const ESCAPE: u8 = 2;
     const KINDS: [u8; 256] = {
         let mut kinds = [0; 256];
-        let mut byte = 0_usize;
-        while byte < 256 {
-            let letter = byte.to_le_bytes()[0];
-            if letter.is_ascii_alphanumeric() {
-                kinds[byte] = LETTER_OR_DIGIT;
-            }
-            if matches!(letter, b'b' | b'B') {
-                kinds[byte] |= FIRST;
-            }
-            byte += 1;
-        }
         let mut at = 0;
         while at < PREFIXES.len() {
-            kinds[PREFIXES[at].as_bytes()[0] as usize] |= FIRST;
+            kinds[PREFIXES[at].as_bytes()[0] as usize] = FIRST;
             at += 1;
         }
+        kinds[BEARER[0] as usize] = FIRST;
+        kinds[BEARER[0].to_ascii_uppercase() as usize] = FIRST;
         // After one, a part begins in the middle of letters and digits.
         kinds[b'\\' as usize] = ESCAPE;
         kinds[b'%' as usize] = ESCAPE;
         kinds
     };
-    if text.len() < MIN_LEN {
-        return false;
-    }
-    let mut before = 0;
-    for (at, &byte) in text.iter().enumerate() {
-        let kind = KINDS[usize::from(byte)];
-        let begins_part = kind & FIRST != 0 && before & LETTER_OR_DIGIT == 0;
-        if kind & ESCAPE != 0 || (begins_part && begins_like_credential(&text[at..])) {
-            return true;
-        }
-        before = kind;
-    }
-    false
+    let begins_part = |at: usize| at == 0 || !text[at - 1].is_ascii_alphanumeric();
+    text.len() >= MIN_LEN
+        && text.iter().enumerate().any(|(at, &byte)| match KINDS[usize::from(byte)] {
+            0 => false,
+            FIRST => begins_part(at) && begins_like_credential(&text[at..]),
+            _ => true,
+        })
 }
 
 fn begins_like_credential(text: &[u8]) -> bool {
