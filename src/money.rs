@@ -103,6 +103,17 @@ impl Usd {
         if exact { Ok(pico) } else { Err(ParseUsdError::TooFine) }
     }
 
+    /// Reads a decimal times ten to the power of `power`, exactly: the price of
+    /// a token, times a million, is that of a million tokens.
+    ///
+    /// # Errors
+    /// Where the text is not a number, or the product has more than 12 digits
+    /// after the point.
+    pub fn parse_times(text: &str, power: u32) -> Result<Self, ParseUsdError> {
+        let (pico, exact) = parse_decimal(text.as_bytes(), -i64::from(power))?;
+        if exact { Ok(pico) } else { Err(ParseUsdError::TooFine) }
+    }
+
     /// Reads a number as logs write it (`0.00022500000000000002`, `2.5e-06`)
     /// from its digits, rounded half to even at 1e-12, and divided by ten to
     /// the power of `shift` (2 for cents).
@@ -234,6 +245,19 @@ mod tests {
     #[test]
     fn cents_are_shifted_exactly() {
         assert_eq!(Usd::parse_rounded(b"123.45", 2).unwrap().to_string(), "1.234500000000");
+    }
+
+    #[test]
+    fn the_price_of_a_token_is_exactly_that_of_a_million() {
+        for (text, power, expect) in [
+            ("5e-08", 6, Ok("0.050000000000")),
+            ("1.75E-6", 6, Ok("1.750000000000")),
+            ("0.01", 3, Ok("10.000000000000")),
+            ("2.0000000000000002e-07", 6, Err(ParseUsdError::TooFine)),
+            ("cheap", 6, Err(ParseUsdError::Malformed)),
+        ] {
+            assert_eq!(Usd::parse_times(text, power).map(|usd| usd.to_string()), expect.map(str::to_owned), "{text}");
+        }
     }
 
     fn check_quantity(price: &str, quantity: i64, per: i64, expect: Option<&str>) {

@@ -15,6 +15,7 @@ mod choose;
 mod consider;
 mod digest;
 mod finding;
+pub mod import;
 #[cfg(test)]
 mod known_answers;
 mod label;
@@ -34,7 +35,7 @@ pub use consider::{Considered, Verdict};
 pub use digest::Digest;
 pub use finding::{Code, Finding, Refused, Severity};
 pub use label::{Basis, Label, MeterSet};
-pub use read::{Draft, read};
+pub use read::{Draft, files, read};
 
 use crate::{
     money::Usd,

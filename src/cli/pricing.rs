@@ -1,4 +1,6 @@
-//! `spendbook pricing`: check, look up and compare prices.
+//! `spendbook pricing`: check, look up, compare and import prices.
+
+mod import;
 
 use std::{
     collections::BTreeSet,
@@ -24,6 +26,8 @@ pub(super) enum Command {
     Show(ShowArguments),
     /// Show which rows one price book has and another has not
     Diff(DiffArguments),
+    /// Turn a price list of `LiteLLM` or genai-prices into rows for review
+    Import(import::Arguments),
 }
 
 /// Exits with 4 where there is an error: nothing is priced until it is cured.
@@ -85,6 +89,7 @@ pub(super) fn run(session: &Session, command: &Command) -> Result<Outcome, Failu
         Command::Check(arguments) => check(session, arguments),
         Command::Show(arguments) => show(session, arguments),
         Command::Diff(arguments) => diff(session, arguments),
+        Command::Import(arguments) => import::run(session, arguments),
     }
 }
 

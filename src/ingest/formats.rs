@@ -26,7 +26,8 @@ mod shared;
 use std::borrow::Cow;
 
 pub use shared::field::CsvRow;
-pub(super) use shared::{field::is_nothing, provider};
+pub(super) use shared::field::is_nothing;
+pub(crate) use shared::provider;
 
 use crate::{
     config::Source,

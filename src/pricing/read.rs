@@ -69,7 +69,10 @@ pub fn read(dir: &Path) -> Draft {
 }
 
 /// The price files of a directory by name, with their bytes.
-fn files(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Finding> {
+///
+/// # Errors
+/// Where it is none, or cannot be read.
+pub fn files(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Finding> {
     let shown = dir.display().to_string();
     let point = "point `pricing` under `[book]` to the directory that holds the `*.csv` files";
     let unreadable = |path: &str, error: &std::io::Error| {
