@@ -19,10 +19,13 @@ macro_rules! files {
 
 /// The price book that the program comes with.
 pub static PRICE_BOOK: &[File] = files!("../":
+    "pricing/NOTICE",
     "pricing/README.md",
     "pricing/aliases.csv",
+    "pricing/anthropic.csv",
     "pricing/fallback.csv",
     "pricing/groq.csv",
+    "pricing/openai.csv",
     "pricing/pins.csv",
 );
 

@@ -248,6 +248,10 @@ impl Listing {
         self.rows.push(cells);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// As a table.
     pub(super) fn text(&self, is_terminal: bool) -> String {
         let shown: Vec<(usize, &Column)> =
@@ -309,7 +313,7 @@ impl Page {
     pub(super) fn text(&self, is_terminal: bool) -> String {
         let text = |part: &Part| match part {
             Part::Text(text) => text.clone(),
-            Part::Listing(listing) if listing.rows.is_empty() => String::new(),
+            Part::Listing(listing) if listing.is_empty() => String::new(),
             Part::Listing(listing) => listing.text(is_terminal),
             Part::Data(_) => String::new(),
         };

@@ -1,10 +1,17 @@
 //! `spendbook what-if`: the same usage at other prices, models or tiers.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, day, listing, progress};
+use super::{
+    Failure, Outcome, Session, day,
+    listing::{self, Column, Listing, Page, To},
+    progress,
+};
 use crate::{
     book::Book,
     charges::{self, Difference, Options, Otherwise, WhatIf},
@@ -20,7 +27,7 @@ use crate::{
 Examples:
   spendbook what-if --model llama-3.3-70b-versatile=llama-3.1-8b-instant
   spendbook what-if --tier batch --team analytics --from 2026-06-01 --to 2026-06-30
-  spendbook what-if --pricing ../offer")]
+  spendbook what-if --pricing ../offer --format csv --output offer.csv")]
 pub(super) struct Arguments {
     /// With the price book in this directory
     #[arg(long, value_name = "DIR", required_unless_present_any = ["model", "tier"])]
@@ -40,6 +47,8 @@ pub(super) struct Arguments {
     /// The last day
     #[arg(long, value_name = "DAY", value_parser = day)]
     to: Option<Day>,
+    #[command(flatten)]
+    write: To,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -69,11 +78,43 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let watch = progress::Pricing::new(session.is_interactive());
     let result = charges::what_if(&config, &prices, otherwise, &book, &options, &watch)?;
     drop(watch);
-    listing::print(&report(&result))?;
+    arguments.write.write(&page(&result))?;
     Ok(Outcome::Done)
 }
 
-fn report(WhatIf { by_team_and_model, total }: &WhatIf) -> String {
+/// Programs get the rows, and the total beside them.
+fn page(WhatIf { by_team_and_model, total }: &WhatIf) -> Page {
+    let mut page = Page::default();
+    let mut listing = Listing::new(
+        "differences",
+        &[
+            Column::text("team"),
+            Column::text("model"),
+            Column::count("requests"),
+            Column::usd("cost_now"),
+            Column::usd("cost_then"),
+            Column::usd("difference"),
+            Column::count("unpriced_now"),
+            Column::count("unpriced_then"),
+        ],
+    );
+    for ((team, model), difference) in by_team_and_model {
+        let Difference { requests, now, then, unpriced_now, unpriced_then } = difference;
+        let [requests, unpriced_now, unpriced_then] =
+            [requests, unpriced_now, unpriced_then].map(|&count| i64::try_from(count).unwrap_or(i64::MAX).into());
+        let cells = [team.clone().into(), model.as_str().into(), requests, (*now).into(), (*then).into()];
+        listing.push(cells.into_iter().chain([moved(difference).into(), unpriced_now, unpriced_then]).collect());
+    }
+    page.fact("cost_now", total.now).fact("cost_then", total.then).fact("difference", moved(total));
+    page.say(report(by_team_and_model, total)).data(listing);
+    page
+}
+
+fn moved(difference: &Difference) -> Option<Usd> {
+    difference.then.checked_sub(difference.now)
+}
+
+fn report(by_team_and_model: &BTreeMap<(Option<String>, String), Difference>, total: &Difference) -> String {
     if by_team_and_model.is_empty() {
         return "no requests to compare\n".to_owned();
     }
@@ -88,7 +129,6 @@ fn report(WhatIf { by_team_and_model, total }: &WhatIf) -> String {
 }
 
 fn row(team: &str, model: &str, difference: &Difference) -> Vec<String> {
-    let moved = difference.then.checked_sub(difference.now).unwrap_or(Usd::ZERO);
     let counts = [difference.unpriced_now, difference.unpriced_then].map(listing::count);
     let [unpriced_now, unpriced_then] = counts;
     vec![
@@ -97,7 +137,7 @@ fn row(team: &str, model: &str, difference: &Difference) -> Vec<String> {
         listing::count(difference.requests),
         difference.now.shown(),
         difference.then.shown(),
-        moved.shown(),
+        moved(difference).unwrap_or(Usd::ZERO).shown(),
         unpriced_now,
         unpriced_then,
     ]

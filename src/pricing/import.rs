@@ -40,7 +40,7 @@ pub enum ImportError {
         "is neither LiteLLM's `model_prices_and_context_window.json` nor the `data.json` or `data.py` of genai-prices: say which it is with `--from`, or give one of these"
     )]
     Unknown,
-    #[error("holds no prices of {0}: check the file and `--from`")]
+    #[error("is a {0} without prices: check the file and `--from`")]
     Empty(&'static str),
 }
 
@@ -52,7 +52,8 @@ struct Offer {
     from: Option<Instant>,
     /// `None` where the list itself has no such price from then on.
     rate: Option<Rate>,
-    source: String,
+    /// The page that the list has it from.
+    page: Option<String>,
     note: String,
 }
 
@@ -131,8 +132,10 @@ pub struct LeftOut {
 }
 
 /// What a list says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PriceList {
+    /// As a row's source names it.
+    name: &'static str,
     offers: Vec<Offer>,
     left_out: Vec<LeftOut>,
 }
@@ -210,16 +213,20 @@ pub fn read_list(bytes: &[u8], origin: Option<Origin>, spelling: Spelling) -> Re
     let mut scanner = Scanner::new();
     let value = scanner.scan(text).map_err(|error| ImportError::Syntax { what: error.what, at: error.at })?;
     let providers = genai::providers(value);
-    let (list, name) = match (origin, providers) {
-        (Some(Origin::GenaiPrices) | None, Some(providers)) => (genai::read(providers, spelling), "genai-prices"),
-        (Some(Origin::Litellm), _) => (litellm::read(value, spelling), "LiteLLM"),
-        (None, None) if litellm::looks_like_it(value) => (litellm::read(value, spelling), "LiteLLM"),
+    let list = match (origin, providers) {
+        (Some(Origin::GenaiPrices) | None, Some(providers)) => genai::read(providers, spelling),
+        (Some(Origin::Litellm), _) => litellm::read(value, spelling),
+        (None, None) if litellm::looks_like_it(value) => litellm::read(value, spelling),
         _ => return Err(ImportError::Unknown),
     };
-    if list.offers.is_empty() && list.left_out.is_empty() { Err(ImportError::Empty(name)) } else { Ok(list) }
+    if list.offers.is_empty() && list.left_out.is_empty() { Err(ImportError::Empty(list.name)) } else { Ok(list) }
 }
 
 impl PriceList {
+    const fn new(name: &'static str) -> Self {
+        Self { name, offers: Vec::new(), left_out: Vec::new() }
+    }
+
     /// The rows that a book lacks to say what the list says.
     pub fn additions(self, book: &Draft, wanted: &Wanted<'_>) -> Additions {
         let mut done = Additions::default();
@@ -245,8 +252,9 @@ impl PriceList {
         for (series, offers) in histories {
             let rows = known.get(&series).map_or(&[][..], Vec::as_slice);
             let dated = dated(offers, wanted, &mut done.left_out);
-            add(&series, &dated, rows, wanted, &mut done);
+            add(self.name, &series, &dated, rows, wanted, &mut done);
         }
+        done.rows.sort_by(|a, b| a.rank().cmp(&b.rank()));
         // Both a start and today can say the same.
         done.left_out.sort();
         done.left_out.dedup();
@@ -289,6 +297,20 @@ fn dated(offers: Vec<Offer>, wanted: &Wanted<'_>, left_out: &mut Vec<LeftOut>) -
 }
 
 impl Offer {
+    fn source(&self, list: &str, wanted: &Wanted<'_>) -> String {
+        let page = self.page.as_ref().map(|page| format!(": {page}")).unwrap_or_default();
+        format!("{list} {}{page}", wanted.now.day())
+    }
+
+    fn note(&self, wanted: &Wanted<'_>) -> String {
+        let start = match (self.from, wanted.valid_from) {
+            (Some(_), _) => "",
+            (None, Some(_)) => "the list does not say since when",
+            (None, None) => "start unknown: the first day on which it was seen at this price",
+        };
+        [start, &self.note].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+
     fn left_out(&self, reason: Reason) -> LeftOut {
         let Series { provider, model, tier, meter } = &self.series;
         let value = self.rate.map_or_else(|| "none".to_owned(), |rate| rate.text(*meter));
@@ -298,7 +320,14 @@ impl Offer {
 }
 
 /// Compares a history with the book's, at each start and today.
-fn add(series: &Series, dated: &[(Instant, Offer)], rows: &[&Price], wanted: &Wanted<'_>, done: &mut Additions) {
+fn add(
+    list: &str,
+    series: &Series,
+    dated: &[(Instant, Offer)],
+    rows: &[&Price],
+    wanted: &Wanted<'_>,
+    done: &mut Additions,
+) {
     let Some((first, _)) = dated.first() else { return };
     let mut points: Vec<Instant> = dated.iter().map(|(from, _)| *from).collect();
     points.extend((*first < wanted.today()).then(|| wanted.today()));
@@ -328,8 +357,8 @@ fn add(series: &Series, dated: &[(Instant, Offer)], rows: &[&Price], wanted: &Wa
                     series: series.clone(),
                     rate: rate.map(|rate| Rate { min_quantity: least, ..rate }),
                     validity: Validity { from: point, until: next, known_from: wanted.known_from },
-                    source: offer.source.clone(),
-                    note: offer.note.clone(),
+                    source: offer.source(list, wanted),
+                    note: offer.note(wanted),
                 });
             }
         }
@@ -376,6 +405,14 @@ impl Addition {
         &self.series.model
     }
 
+    /// Tiers in the order in which people look for them.
+    fn rank(&self) -> (&str, &str, usize, &str, Meter, Instant) {
+        let Series { provider, model, tier, meter } = &self.series;
+        let order = ["on_demand", "flex", "batch", "priority"];
+        let place = order.iter().position(|it| it == tier).unwrap_or(order.len());
+        (provider, model, place, tier, *meter, self.validity.from)
+    }
+
     /// Its cells, in the order of a price file.
     pub fn cells(&self) -> [String; 13] {
         let Series { provider, model, tier, meter } = &self.series;
@@ -403,14 +440,6 @@ impl Addition {
 }
 
 impl Additions {
-    /// Tiers in the order in which people look for them.
-    fn rank(row: &Addition) -> (&str, &str, usize, &str, usize, Instant) {
-        let Series { provider, model, tier, meter } = &row.series;
-        let order = ["on_demand", "flex", "batch", "priority"];
-        let place = order.iter().position(|it| it == tier).unwrap_or(order.len());
-        (provider, model, place, tier, meter.index(), row.validity.from)
-    }
-
     /// The rows as a price file, or as what to add to one: without the first
     /// line, whose columns may then stand in an order of their own.
     ///
@@ -423,14 +452,12 @@ impl Additions {
         if places.len() != COLUMNS.len() || names.len() != COLUMNS.len() {
             return Err(format!("its first line must be `{}`", COLUMNS.join(",")));
         }
-        let mut rows: Vec<&Addition> = self.rows.iter().collect();
-        rows.sort_by(|a, b| Self::rank(a).cmp(&Self::rank(b)));
         let mut writer = csv::Writer::from_writer(Vec::new());
         let mut write = |cells: &[&str]| writer.write_record(cells).map_err(|error| error.to_string());
         if header.is_none() {
             write(&COLUMNS)?;
         }
-        for row in rows {
+        for row in &self.rows {
             let cells = row.cells();
             write(&places.iter().map(|&at| cells[at].as_str()).collect::<Vec<_>>())?;
         }

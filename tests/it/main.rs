@@ -13,6 +13,7 @@ mod docs;
 mod errors;
 mod faults;
 mod formats;
+mod import;
 mod mutations;
 mod night;
 mod price_command;

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 use crate::{
     priced::{ALIAS_HEADER, PRICE_HEADER},
-    support::{CONFIG, TestRun, files_below},
+    support::{CONFIG, TestRun, files_below, rows_of_file},
 };
 
 const PRICES: &str = "\
@@ -273,4 +273,41 @@ fn the_same_usage_is_priced_otherwise() {
     assert_eq!(run.run(&["what-if", "--team", "chat"]).code, 2, "nothing would be otherwise");
     assert_eq!(run.run(&["what-if", "--model", "llama"]).code, 2);
     assert_eq!(run.tables(), before);
+}
+
+#[test]
+fn every_listing_of_prices_is_there_for_programs_too() {
+    let run = workspace();
+    run.run(&["price"]);
+    run.write("other/groq.csv", format!("{PRICE_HEADER}{}", PRICES.replace("0.295", "0.3")));
+    for (arguments, header, row) in [
+        (
+            &["pricing", "show", "whisper"][..],
+            "provider,model,tier,meter,price_usd,per,min_quantity,kind,valid_from,row",
+            "groq,whisper,*,audio_ms,0.111000000000,3600000,10000,list,2026-01-01T00:00:00Z,./pricing/groq.csv:5",
+        ),
+        (
+            &["pricing", "diff", "pricing", "other"],
+            "change,provider,model,alias_of,tier,meter,price_usd,per,min_quantity,kind,valid_from,valid_until,known_from",
+            "gone,groq,groq/llama,llama,,,,,,alias,2026-01-01T00:00:00Z,,2026-01-01T00:00:00Z",
+        ),
+        (
+            &["what-if", "--tier", "batch"],
+            "team,model,requests,cost_now,cost_then,difference,unpriced_now,unpriced_then",
+            ",old,1,0.000000000000,0.000000000000,0.000000000000,1,1",
+        ),
+        (&["pricing", "check"], "file,line,severity,code,message,cure", ""),
+    ] {
+        let csv = run.run(&[arguments, &["--format", "csv"]].concat());
+        let lines: Vec<&str> = csv.stdout.lines().collect();
+        assert_eq!((lines[0], lines.get(1).copied().unwrap_or_default()), (header, row), "{csv:?}");
+        let json = run.run(&[arguments, &["--format", "json"]].concat());
+        let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        let rows = json.as_array().or_else(|| json["differences"].as_array()).unwrap();
+        assert_eq!(rows.len(), lines.len() - 1, "{json}");
+        let written = run.run(&[arguments, &["--format", "parquet", "--output", "out.parquet"]].concat());
+        assert_eq!((written.code, written.stdout.as_str()), (0, ""), "{written:?}");
+        let bytes = std::fs::read(run.path("out.parquet")).unwrap();
+        assert_eq!(rows_of_file(bytes, &[]).unwrap().len(), rows.len());
+    }
 }

@@ -195,7 +195,7 @@ fn check(
     let mut findings = Draft::from_files(&dir.display().to_string(), &files).check(None);
     if findings.iter().any(Finding::is_error) {
         findings.retain(Finding::is_error);
-        return Err(Refused(findings).into());
+        return Err(anyhow::Error::from(Refused(findings)).context("the rows cannot be added").into());
     }
     findings.retain(|finding| !before.contains(finding));
     Ok(findings)
@@ -225,7 +225,7 @@ fn everything(additions: &Additions) -> String {
         text.push('\n');
     }
     if !left_out.is_empty() {
-        text += &listing::words(&["left out", "model", "price", "", "because it is"], &left_out);
+        text += &listing::words(&["left out", "model", "price", "value", "because it is"], &left_out);
         text.push('\n');
     }
     text
@@ -233,11 +233,12 @@ fn everything(additions: &Additions) -> String {
 
 fn report(additions: &Additions, warnings: &[Finding], would: &str) -> String {
     let models: BTreeSet<(&str, &str)> = additions.rows.iter().map(|row| (row.provider(), row.model())).collect();
-    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let number = |count: usize| listing::count(count as u64);
+    let many = |count: usize, what| counted(i64::try_from(count).unwrap_or(i64::MAX), what);
     let mut text = format!(
         "{} of {} {would}added; {} there already, {} left out, {} not asked for\n",
-        counted(number(additions.rows.len()), "row"),
-        counted(number(models.len()), "model"),
+        many(additions.rows.len(), "row"),
+        many(models.len(), "model"),
         number(additions.known),
         number(additions.left_out.len()),
         number(additions.not_asked_for),
@@ -247,7 +248,7 @@ fn report(additions: &Additions, warnings: &[Finding], would: &str) -> String {
         *reasons.entry(left_out.reason).or_default() += 1;
     }
     for (reason, count) in reasons {
-        text += &format!("  left out {}: {}\n", listing::count(count as u64), reason.text());
+        text += &format!("  left out {}: {}\n", number(count), reason.text());
     }
     for warning in warnings {
         text += &format!("{warning}\n");

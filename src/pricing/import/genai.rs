@@ -34,14 +34,14 @@ pub(super) fn providers(value: Value<'_>) -> Option<Value<'_>> {
 }
 
 pub(super) fn read(providers: Value<'_>, spelling: Spelling) -> PriceList {
-    let mut list = PriceList::default();
+    let mut list = PriceList::new("genai-prices");
     for provider in providers.items() {
         let id = text(provider, "id");
         let page = provider.some("pricing_urls").and_then(|urls| urls.items().next()).and_then(Value::text);
-        let source = format!("genai-prices{}", page.map(|page| format!(": {page}")).unwrap_or_default());
+        let page = page.map(std::borrow::Cow::into_owned);
         for model in provider.some("models").into_iter().flat_map(Value::items) {
             let provider = (spelling.provider)(&id);
-            Card { list: &mut list, provider, source: &source, model, spelling }.read();
+            Card { list: &mut list, provider, page: &page, model, spelling }.read();
         }
     }
     list
@@ -55,7 +55,7 @@ fn text(value: Value<'_>, name: &str) -> String {
 struct Card<'l, 'v> {
     list: &'l mut PriceList,
     provider: String,
-    source: &'l str,
+    page: &'l Option<String>,
     model: Value<'v>,
     spelling: Spelling,
 }
@@ -181,7 +181,7 @@ impl<'v> Card<'_, 'v> {
         for model in names {
             let (provider, tier) = (self.provider.clone(), tier.to_owned());
             let series = Series { provider, model: model.clone(), tier, meter };
-            self.list.offers.push(Offer { series, from, rate, source: self.source.to_owned(), note: note.to_owned() });
+            self.list.offers.push(Offer { series, from, rate, page: self.page.clone(), note: note.to_owned() });
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) fn looks_like_it(value: Value<'_>) -> bool {
 }
 
 pub(super) fn read(value: Value<'_>, spelling: Spelling) -> PriceList {
-    let mut list = PriceList::default();
+    let mut list = PriceList::new("LiteLLM price map");
     let mut seen: HashMap<Series, usize> = HashMap::new();
     for (key, entry) in value.entries().filter(|(_, entry)| entry.is_object()) {
         let mut card = Card::new(&key.text(), entry, spelling);
@@ -193,9 +193,8 @@ impl<'v> Card<'v> {
     fn offer(&mut self, tier: &str, meter: Meter, rate: crate::pricing::Rate) {
         let series =
             Series { provider: self.provider.clone(), model: self.model.clone(), tier: tier.to_owned(), meter };
-        let page = self.entry.some("source").and_then(Value::text).map(|page| format!(": {page}")).unwrap_or_default();
-        let source = format!("LiteLLM price map{page}");
-        self.offers.push(Offer { series, from: None, rate: Some(rate), source, note: String::new() });
+        let page = self.entry.some("source").and_then(Value::text).map(std::borrow::Cow::into_owned);
+        self.offers.push(Offer { series, from: None, rate: Some(rate), page, note: String::new() });
     }
 
     fn leave_out(&mut self, reason: Reason, field: &str, value: Value<'_>) {

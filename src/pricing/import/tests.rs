@@ -25,6 +25,25 @@ fn additions(list: &str, book: &[&str], valid_from: Option<&str>) -> Additions {
     read_list(list.as_bytes(), None, PLAIN).unwrap().additions(&draft(book, &[], &[]), &wanted)
 }
 
+const FIRST_SEEN: &str = "start unknown: the first day on which it was seen at this price";
+const SINCE_WHEN: &str = "the list does not say since when";
+
+#[test]
+fn a_row_says_where_it_is_from_and_what_is_not_known() {
+    let list = litellm(
+        "m",
+        r#""input_cost_per_token": 1e-06, "input_cost_per_token_above_1k_tokens": 1, "source": "https://x""#,
+    );
+    let long = "dearer for long prompts, which is not in the book";
+    for (valid_from, expect) in [
+        (None, format!("LiteLLM price map 2026-11-20: https://x,{FIRST_SEEN}; {long}")),
+        (Some("2026-01-01"), format!("LiteLLM price map 2026-11-20: https://x,{SINCE_WHEN}; {long}")),
+    ] {
+        let text = additions(&list, &[], valid_from).csv(None).unwrap();
+        assert!(text.trim_end().replace('"', "").ends_with(&expect), "{text}");
+    }
+}
+
 /// The rows, without what is the same for all, and what is left out.
 fn check(list: &str, book: &[&str], valid_from: Option<&str>, expect: &str) {
     let done = additions(list, book, valid_from);
@@ -34,7 +53,11 @@ fn check(list: &str, book: &[&str], valid_from: Option<&str>, expect: &str) {
     all.extend(&rows);
     let errors: Vec<Finding> = draft(&all, &[], &[]).check(None).into_iter().filter(Finding::is_error).collect();
     assert_eq!(lines(&errors), "", "{list}");
-    let mut shown: Vec<String> = rows.iter().map(|row| row.replace(",2026-11-20,list,", " | ")).collect();
+    let plain = |row: &&str| {
+        let row = row.replace(",2026-11-20,list,", " | ").replace(" 2026-11-20:", ":").replace(" 2026-11-20,", ",");
+        [FIRST_SEEN, SINCE_WHEN].iter().fold(row, |row, note| row.replace(&format!("{note}; "), "").replace(note, ""))
+    };
+    let mut shown: Vec<String> = rows.iter().map(plain).collect();
     shown.extend(done.left_out.iter().map(|it| format!("- {} {}: {}", it.model, it.field, it.reason.text())));
     assert_eq!(shown.join("\n"), expect, "{list}");
 }
@@ -334,7 +357,7 @@ fn rows_follow_the_columns_of_the_file_they_are_added_to() {
         "note,kind,known_from,valid_until,valid_from,min_quantity,per,price_usd,meter,tier,model,provider,source";
     assert_eq!(
         done.csv(Some(header)).unwrap(),
-        ",list,2026-11-20,,2026-11-20,,1M,1,input_tokens,on_demand,m,openai,LiteLLM price map\n"
+        "start unknown: the first day on which it was seen at this price,list,2026-11-20,,2026-11-20,,1M,1,input_tokens,on_demand,m,openai,LiteLLM price map 2026-11-20\n"
     );
     let error = done.csv(Some("provider,model")).unwrap_err();
     assert_eq!(error, format!("its first line must be `{}`", COLUMNS.join(",")));
@@ -354,7 +377,7 @@ fn files_that_are_no_price_list_are_refused() {
             None,
             "is neither LiteLLM's `model_prices_and_context_window.json` nor the `data.json` or `data.py` of genai-prices: say which it is with `--from`, or give one of these",
         ),
-        (b"[]", Some(Origin::Litellm), "holds no prices of LiteLLM: check the file and `--from`"),
+        (b"[]", Some(Origin::Litellm), "is a LiteLLM price map without prices: check the file and `--from`"),
     ] {
         assert_eq!(read_list(bytes, origin, PLAIN).unwrap_err().to_string(), expect);
     }
