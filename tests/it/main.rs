@@ -14,6 +14,7 @@ mod errors;
 mod faults;
 mod formats;
 mod import;
+mod known_answers;
 mod mutations;
 mod night;
 mod price_command;
