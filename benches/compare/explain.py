@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""How long `explain` takes in a book of a hundred days.
+
+Ingests and prices the canonical workload (benches/workload.rs), then links its
+day files under further dates until there are a hundred, so that the book need
+not be made of 17 GB of logs. An id then is in several files, which is more work
+than in a real book; one that is in no file is looked for in all of them.
+
+    python3 benches/compare/explain.py --logs DIR [--runs 5] [--spendbook PATH]
+"""
+
+import datetime
+import os
+import random
+import statistics
+import subprocess
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+import ingest
+import price
+
+DAYS = 100
+
+
+def main():
+    arguments = ingest.parse_arguments()
+    ours = str(Path(arguments.spendbook).resolve())
+    work = price.workspace(Path(arguments.logs).resolve(), ".compare-explain")
+    for stage in ["ingest", "price"]:
+        subprocess.run([ours, stage, "-q"], cwd=work, check=True)
+    days = sorted(path.name for path in (work / "book/usage").iterdir())
+    rows = link(work / "book", days)
+    names = pq.read_table(work / "book/usage" / days[len(days) // 2] / "usage.parquet", columns=["request_id"])
+    ids = random.Random(1).sample(names["request_id"].to_pylist(), arguments.runs)
+    print(f"{rows:,} rows in {DAYS} days")
+    for what, wanted, status in [("an id", ids, 0), ("no id", [f"chatcmpl-none-{run}" for run in ids], 4)]:
+        times = []
+        for request in [wanted[0], *wanted]:  # the first one warms the page cache up
+            begin = datetime.datetime.now()
+            done = subprocess.run([ours, "explain", request], cwd=work, capture_output=True)
+            assert done.returncode == status, done
+            times.append((datetime.datetime.now() - begin).total_seconds())
+        print(f"{what}: {statistics.median(times[1:]):.2f} s, at most {max(times[1:]):.2f} s")
+
+
+def link(book, days):
+    """Gives the files of each day to further dates; how many rows there are then."""
+    rows = 0
+    first = datetime.date.fromisoformat(days[0].removeprefix("date="))
+    for number in range(DAYS):
+        name = f"date={first - datetime.timedelta(days=number - len(days) + 1)}"
+        for table in ["usage", "charges", "rollup"]:
+            source = book / table / days[number % len(days)] / f"{table}.parquet"
+            target = book / table / name / f"{table}.parquet"
+            if not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                os.link(source, target)
+        rows += pq.ParquetFile(book / "usage" / name / "usage.parquet").metadata.num_rows
+    return rows
+
+
+if __name__ == "__main__":
+    main()
