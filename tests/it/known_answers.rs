@@ -157,18 +157,6 @@ fn of_repetition() -> Vec<Case> {
         .collect();
     let reused =
         line("chatcmpl-424", "08:00:00", &usage(10, 0, 1)) + &line("chatcmpl-424", "13:00:00", &usage(20, 0, 2));
-    let polls = ["05:00:00", "06:00:00", "07:00:00", "08:00:00"]
-        .map(|time| {
-            let batch = "batch_6a1cd9d0a3688190abb50aa75c49a8dd_batch_cost";
-            litellm(
-                batch,
-                "aretrieve_batch",
-                time,
-                "groq/m",
-                r#"{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}"#,
-            )
-        })
-        .concat();
     let chunk = |rest: &str| {
         format!(
             r#"{{"id":"chatcmpl-3e9d51c4-7a20-4f6b-9c88-52d1e6a7000a","object":"chat.completion.chunk","created":1780300810,"model":"m",{rest}}}"#
@@ -203,13 +191,6 @@ fn of_repetition() -> Vec<Case> {
             expect: "2 rows, in 30, cached 0, out 3: 0.000067500000 list",
         },
         Case {
-            name: "batch polled four times (LiteLLM #39980)",
-            source: "polled",
-            format: "litellm",
-            logs: vec![polls],
-            expect: "1 row, in 1000, out 100: 0.001200000000 list",
-        },
-        Case {
             name: "Groq stream",
             source: "stream",
             format: "openai",
@@ -217,6 +198,29 @@ fn of_repetition() -> Vec<Case> {
             expect: "1 row, in 1678, out 32: 0.002417500000 list",
         },
     ]
+}
+
+/// `LiteLLM` writes a row at each poll of a batch that is done.
+fn of_polls() -> Case {
+    let polls = ["05:00:00", "06:00:00", "07:00:00", "08:00:00"]
+        .map(|time| {
+            let batch = "batch_6a1cd9d0a3688190abb50aa75c49a8dd_batch_cost";
+            litellm(
+                batch,
+                "aretrieve_batch",
+                time,
+                "groq/m",
+                r#"{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}"#,
+            )
+        })
+        .concat();
+    Case {
+        name: "batch polled four times (LiteLLM #39980)",
+        source: "polled",
+        format: "litellm",
+        logs: vec![polls],
+        expect: "1 row, in 1000, out 100: 0.001200000000 list",
+    }
 }
 
 /// What has no price, or one that is not what it seems.
@@ -315,7 +319,9 @@ fn text(rows: &[BTreeMap<String, String>]) -> String {
 
 #[test]
 fn every_log_has_its_known_answer() {
-    for Case { name, source, format, logs, expect } in [of_caches(), of_repetition(), of_prices()].concat() {
+    for Case { name, source, format, logs, expect } in
+        [of_caches(), of_repetition(), vec![of_polls()], of_prices()].concat()
+    {
         let run = workspace(source, format);
         for night in ["first", "copied"] {
             for (number, log) in (1..).zip(&logs) {
@@ -328,7 +334,7 @@ fn every_log_has_its_known_answer() {
     }
 }
 
-/// Key rotated or deleted (LiteLLM #25710): rows under the old key stay those
+/// Key rotated or deleted (`LiteLLM` #25710): rows under the old key stay those
 /// of its team.
 #[test]
 fn a_rotated_key_leaves_its_rows_with_the_team() {
