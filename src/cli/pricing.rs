@@ -26,7 +26,7 @@ pub(super) enum Command {
     Show(show::Arguments),
     /// Show which rows one price book has and another has not
     Diff(diff::Arguments),
-    /// Turn a price list of `LiteLLM` or genai-prices into rows for review
+    /// Turn other people's price lists into rows for review
     Import(import::Arguments),
 }
 

@@ -23,13 +23,14 @@ use crate::{
     time::Day,
 };
 
-/// Reads `LiteLLM`'s `model_prices_and_context_window.json`, or the `data.json`
-/// (in its package: `data.py`) of genai-prices, and writes the rows that the
-/// price book lacks. Rows are only added; what the book says already is left
-/// out, and what it cannot say is counted with the reason. The whole book is
-/// checked with the rows in it before they are shown.
+/// Writes the rows of a price list that the price book lacks.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Reads LiteLLM's model_prices_and_context_window.json, and the data.json (in its package: data.py) \
+of genai-prices. Rows are only added: what the book says already is left out, what differs becomes \
+a row from today on, and what the book cannot say is counted with the reason. Nothing is written \
+unless the whole book passes `pricing check` with the rows in it.
+
 Examples:
   spendbook pricing import model_prices_and_context_window.json --provider openai --dry-run
   spendbook pricing import data.json --provider anthropic --model 'claude-*' --output pricing/anthropic.csv
