@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{
-    Basis, Charge, PriceBook, Request, Verdict, read,
+    ANY, Basis, Charge, Kind, PriceBook, Request, Verdict, read,
     testing::{ask, at, book, lines, quantities},
 };
 use crate::{
@@ -12,14 +12,28 @@ use crate::{
     record::{Meter, Quantities, Status},
 };
 use Meter::{
-    AudioMs, BrowserMs, CachedInputTokens, Characters, CodeMs, InputTokens, OutputTokens, PageVisits, WebSearches,
+    AudioMs, BrowserMs, CacheWrite1hTokens, CacheWrite5mTokens, CachedInputTokens, Characters, CodeMs, InputTokens,
+    OutputTokens, PageVisits, WebSearches,
 };
 
-const NOW: &str = "2026-11-20";
+const NOW: &str = "2026-11-22";
 
 fn charge(book: &PriceBook, model: &str, tier: &str, when: &str, known_on: &str, of: &[(Meter, i64)]) -> Charge {
+    charge_by(book, "groq", model, tier, when, known_on, of)
+}
+
+fn charge_by(
+    book: &PriceBook,
+    provider: &str,
+    model: &str,
+    tier: &str,
+    when: &str,
+    known_on: &str,
+    of: &[(Meter, i64)],
+) -> Charge {
     let quantities: Quantities = quantities(of);
-    let stretch = book.stretches(ask("groq", model, tier), at(when), at(when).plus_micros(1), at(known_on)).remove(0);
+    let stretches = book.stretches(ask(provider, model, tier), at(when), at(when).plus_micros(1), at(known_on));
+    let stretch = &stretches[0];
     let request = Request { quantities: &quantities, status: Status::Success, gateway_cache: false };
     stretch.charge(&request).unwrap()
 }
@@ -107,8 +121,10 @@ fn a_thousand_small_charges_reach_a_budget_exactly() {
 #[test]
 fn the_shipped_book_is_sound() {
     assert_eq!(lines(&shipped().check(None)), "");
-    for row in shipped_book().prices().iter().filter(|row| row.place.file.ends_with("groq.csv")) {
-        assert!(["on_demand", "flex", "batch"].contains(&row.tier.as_str()), "{}", row.place);
+    for row in shipped_book().prices().iter().filter(|row| row.kind == Kind::List) {
+        assert_ne!(row.tier, ANY, "{}", row.place);
+        let of_groq = ["on_demand", "flex", "batch"].contains(&row.tier.as_str());
+        assert!(of_groq || row.provider != "groq", "{}", row.place);
         assert_eq!(row.validity.known_from, row.validity.from, "{}", row.place);
         assert!(!row.source.is_empty(), "{}", row.place);
     }
@@ -152,6 +168,34 @@ fn the_shipped_book_has_the_prices_that_were_public() {
     assert_eq!(batch.input_cost, batch.cached_input_cost, "batch does not stack with caching");
     assert_eq!(batch.batch_savings, Usd::parse("0.375").ok());
     assert_eq!((batch.cache_savings, batch.basis, batch.reason), (Some(Usd::ZERO), Basis::List, None));
+}
+
+#[test]
+fn the_shipped_book_has_the_prices_of_other_providers() {
+    let book = shipped_book();
+    let million = [(InputTokens, 1_000_000), (OutputTokens, 1_000_000)];
+    for (provider, model, tier, when, of, expect) in [
+        ("openai", "gpt-5.2-2025-12-11", "", "2026-06-01", &million[..], "15.750000000000 list"),
+        ("openai", "gpt-5.2", "batch", "2026-11-21", &million, "7.875000000000 list"),
+        ("openai", "gpt-5.6", "", "2026-08-20T23:59:59.999999Z", &million, "0.200000000000 fallback"),
+        ("openai", "gpt-5.6", "", "2026-08-21", &million, "24.000000000000 list"),
+        ("openai", "whisper-1", "", "2026-06-01", &[(AudioMs, 60_000)], "0.006000000000 list"),
+        ("anthropic", "claude-opus-4-5-20251101", "", "2026-06-01", &million, "30.000000000000 list"),
+        (
+            "anthropic",
+            "claude-opus-4-5-20251101",
+            "batch",
+            "2026-11-21",
+            &[(CacheWrite5mTokens, 1_000_000), (CacheWrite1hTokens, 1_000_000), (CachedInputTokens, 1_000_000)],
+            "8.375000000000 list",
+        ),
+        ("mistral", "brand-new", "", "2026-06-01", &million, "0.200000000000 fallback"),
+        ("nobody", "brand-new", "", "2026-06-01", &million, "? unpriced"),
+    ] {
+        let charge = charge_by(&book, provider, model, tier, when, NOW, of);
+        let cost = charge.cost.map_or_else(|| "?".to_owned(), |cost| cost.to_string());
+        assert_eq!(format!("{cost} {}", charge.basis.name()), expect, "{provider} {model} {tier} {when}");
+    }
 }
 
 #[test]
