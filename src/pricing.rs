@@ -28,7 +28,7 @@ mod testing;
 
 use std::sync::Arc;
 
-pub use charge::{Charge, ChargeError, Request};
+pub use charge::{Charge, ChargeError, NO_USAGE, Request};
 pub use check::LastPricing;
 pub use choose::{Ask, Cause, Choice, Chosen, PriceBook, Stretch};
 pub use consider::{Considered, Verdict};

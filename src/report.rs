@@ -7,6 +7,7 @@
 //! price, sources that are silent, days that are not priced yet) is always
 //! named beside them. How it looks is a matter of the command line.
 
+pub mod alerts;
 mod budget_state;
 mod freshness;
 mod status;

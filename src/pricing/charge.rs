@@ -72,6 +72,10 @@ impl Charge {
     }
 }
 
+/// The reason of a request that may have cost something, and nobody says what
+/// was used.
+pub const NO_USAGE: &str = "no usage reported";
+
 impl Request<'_> {
     /// The charge of a request that no price is looked up for: nothing was
     /// billed, or nobody said how much was used.
@@ -85,7 +89,7 @@ impl Request<'_> {
                 Status::Error => free("failed and reports no usage"),
                 Status::Blocked => free("refused before it ran"),
                 Status::Success | Status::Partial | Status::Cancelled => {
-                    Some(Charge::flat(None, Basis::Unpriced, "no usage reported"))
+                    Some(Charge::flat(None, Basis::Unpriced, NO_USAGE))
                 }
             };
         }

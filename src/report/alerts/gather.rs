@@ -1,0 +1,308 @@
+//! Reads from the book what a run has to know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    AlertsError,
+    event::Count,
+    facts::{Broken, Facts, Rotation, Silent, Spike, Standing, Unpriced},
+    spike,
+};
+use crate::{
+    audit,
+    book::{Book, layout::DayTable},
+    budgets::{Ledger, Scope, SpendRow, Timeline},
+    config::{Config, Pool},
+    money::Usd,
+    periods::Calendar,
+    policy::{self, Entry},
+    pricing::NO_USAGE,
+    report::{
+        ReportError,
+        freshness::{self, LastRuns},
+        sums::{self, Query},
+    },
+    teams::{Claim, OverTime, Registry, SHARED},
+    time::{Day, Instant},
+};
+
+const DAY_MICROS: i64 = 86_400_000_000;
+/// An ended period is looked at for so long.
+const LOOK_BACK: i64 = 35 * DAY_MICROS;
+/// Past weeks that a forecast looks at.
+const WEEKS_BACK: i32 = 8;
+/// Days of which violations, requests of nobody and models without a price are
+/// looked for: what comes later than that is in `audit` and `status`.
+const RECENT_DAYS: i32 = 7;
+/// A key is to be rotated after so many days, as `keys` has it, if it was used
+/// in the last ones.
+const MOST_KEY_DAYS: i64 = 90;
+const USED_WITHIN: i64 = 30 * DAY_MICROS;
+/// Days before that in which a key is looked for of which nobody knows since
+/// when it is valid.
+const OLD_DAYS: usize = 60;
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub facts: Facts,
+    pub known_until: Instant,
+    /// What the config says for the first time.
+    pub policy: Vec<Entry>,
+}
+
+pub(super) fn gather(book: &Book, config: &Config, now: Instant) -> Result<Gathered, AlertsError> {
+    let mut history = policy::read(book)?;
+    let policy = history.observe(config, now);
+    let (timelines, pools) = (history.budgets(config), history.pools());
+    let known_until = LastRuns::of(book)?.known_until().unwrap_or(now).min(now);
+
+    let from = first_needed(&timelines, now);
+    let buckets = sums::buckets(book, columns(&timelines), from, Instant::LATEST)?;
+    let rows = sums::spend_rows(&buckets);
+    let sources = freshness::sources(book, config, now)?;
+    let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
+    let silences = freshness::silences(book, &sources, &scopes, &pools)?;
+    let behind = freshness::behind(book, from, Instant::LATEST)?;
+
+    let recent = Day::from_days(now.day().days() - RECENT_DAYS);
+    let spikes = spikes(&rows, config, &pools, known_until);
+    let (unattributed, all) = of_nobody(&rows, recent);
+    let ledger = Ledger::new(rows, &pools, known_until, &silences).with_stale(behind.keys().copied());
+    let mut budgets = Vec::new();
+    for (scope, timeline) in &timelines {
+        budgets.extend(standings(&ledger, scope, timeline, now)?);
+    }
+    let silent = sources.iter().filter(|source| source.is_silent).filter_map(|source| {
+        let of = silences.iter().find(|it| it.source == source.name).map(|it| it.of.clone()).unwrap_or_default();
+        let (source, silent_after_micros, since) = (source.name.clone(), source.silent_after_micros, source.last?);
+        Some(Silent { source, since, silent_after_micros, of })
+    });
+    let silent = silent.collect();
+    let unpriced = unpriced(book, recent.start(), now)?;
+    let rotations = rotations(book, config, now)?;
+    let violations = violations(book, recent)?;
+    let facts = Facts { budgets, spikes, silent, unpriced, rotations, violations, unattributed, all };
+    Ok(Gathered { facts, known_until, policy })
+}
+
+/// What the scopes tell apart; fewer columns are fewer rows.
+fn columns(timelines: &[(Scope, Timeline)]) -> &'static [&'static str] {
+    let is_any = |is: fn(&Scope) -> bool| timelines.iter().any(|(scope, _)| is(scope));
+    if is_any(|scope| matches!(scope, Scope::Model(_))) {
+        &["team", "key", "model_billed"]
+    } else if is_any(|scope| matches!(scope, Scope::Key(_))) {
+        &["team", "key"]
+    } else {
+        &["team"]
+    }
+}
+
+/// From when spend is needed: all there is where something rolls over, else
+/// what forecasts and spikes look at, and every period that is looked at.
+fn first_needed(timelines: &[(Scope, Timeline)], now: Instant) -> Instant {
+    let mut first = now.plus_micros(-LOOK_BACK);
+    for (_, timeline) in timelines {
+        if timeline.at(now).is_some_and(|budget| budget.rollover) {
+            return Instant::EARLIEST;
+        }
+        for at in looked_at(timeline, now) {
+            let Some((calendar, span)) = timeline.span_at(at) else { continue };
+            let weeks = if span.until > now { WEEKS_BACK } else { 0 };
+            first = first.min(calendar.start_of(Day::from_days(span.first.days() - weeks * 7)));
+        }
+    }
+    first
+}
+
+/// An instant in each period that is looked at: in the open one, and in those
+/// that ended lately.
+fn looked_at(timeline: &Timeline, now: Instant) -> Vec<Instant> {
+    let mut instants = vec![now];
+    let last = now.plus_micros(-LOOK_BACK);
+    let mut at = timeline.span_at(now).map_or(now, |(_, span)| span.from);
+    while last < at {
+        let before = at.plus_micros(-1);
+        // Days without a budget are passed over.
+        at = timeline.span_at(before).map_or(at.plus_micros(-DAY_MICROS), |(_, span)| span.from);
+        if timeline.at(before).is_some() {
+            instants.push(before);
+        }
+    }
+    instants
+}
+
+fn standings(
+    ledger: &Ledger<'_>,
+    scope: &Scope,
+    timeline: &Timeline,
+    now: Instant,
+) -> Result<Vec<Standing>, AlertsError> {
+    let mut standings = Vec::new();
+    for at in looked_at(timeline, now) {
+        if let Some(statement) = ledger.statement(scope, timeline, at)? {
+            standings.push(Standing { kind: timeline.period(), is_current: at == now, statement });
+        }
+    }
+    Ok(standings)
+}
+
+/// Teams and the organization, of whom the last day that is known, or the one
+/// before, cost far more than days do.
+fn spikes(
+    rows: &[SpendRow<'_>],
+    config: &Config,
+    pools: &OverTime<BTreeMap<String, Pool>>,
+    known_until: Instant,
+) -> Vec<Spike> {
+    let zones = config.teams.values().map(|team| (Scope::Team(team.name.clone()), team.timezone));
+    let mut days: BTreeMap<Scope, (Calendar, BTreeMap<Day, Usd>)> = BTreeMap::new();
+    for (scope, zone) in zones.chain([(Scope::Organization, config.book.timezone)]) {
+        days.insert(scope, (Calendar { zone, week_start: config.book.week_start }, BTreeMap::new()));
+    }
+    let mut add = |scope: Scope, at: Instant, cost: Usd| {
+        if let Some((calendar, days)) = days.get_mut(&scope) {
+            let sum = days.entry(calendar.day_of(at)).or_default();
+            *sum = sum.checked_add(cost).unwrap_or(*sum);
+        }
+    };
+    for row in rows {
+        add(Scope::Organization, row.bucket, row.cost);
+        let Some(team) = row.team else { continue };
+        match team.strip_prefix(SHARED) {
+            None => add(Scope::Team(team.to_owned()), row.bucket, row.cost),
+            Some(pool) => {
+                let shares = pools.at(row.bucket).and_then(|pools| pools.get(pool)).map(|pool| &pool.shares);
+                for (team, &share) in shares.into_iter().flatten() {
+                    let part = row.cost.for_quantity(share, Pool::WHOLE).unwrap_or_default();
+                    add(Scope::Team(team.clone()), row.bucket, part);
+                }
+            }
+        }
+    }
+    let spike = |(scope, (calendar, days)): (Scope, (Calendar, BTreeMap<Day, Usd>))| {
+        let last = calendar.day_of(known_until);
+        [last.previous(), last].into_iter().find_map(|day| {
+            let spend = days.get(&day).copied()?;
+            let ago = |ago: i32| days.get(&Day::from_days(day.days() - ago)).copied().unwrap_or_default();
+            let past: Vec<Usd> = (1..).take(spike::PAST_DAYS).map(ago).collect();
+            let usual = spike::usual(&past.into_iter().rev().collect::<Vec<_>>())?;
+            let (from, until) = (calendar.start_of(day), calendar.start_of(day.next()));
+            let found =
+                Spike { scope: scope.clone(), day, from, until, spend, median: usual.median, limit: usual.limit };
+            (spend > usual.limit).then_some(found)
+        })
+    };
+    days.into_iter().filter_map(spike).collect()
+}
+
+/// Requests that are nobody's, and all of them, by UTC day.
+fn of_nobody(rows: &[SpendRow<'_>], since: Day) -> (BTreeMap<Day, Count>, BTreeMap<Day, Count>) {
+    let (mut nobodys, mut all): (BTreeMap<Day, Count>, BTreeMap<Day, Count>) = Default::default();
+    let add = |count: &mut Count, row: &SpendRow<'_>| {
+        count.number = count.number.saturating_add(row.requests);
+        count.cost = count.cost.checked_add(row.cost).unwrap_or(count.cost);
+    };
+    for row in rows.iter().filter(|row| row.bucket.day() >= since && !row.is_unlogged) {
+        let day = row.bucket.day();
+        add(all.entry(day).or_default(), row);
+        let nobodys = nobodys.entry(day).or_default();
+        if row.team.is_none() {
+            add(nobodys, row);
+        }
+    }
+    (nobodys, all)
+}
+
+/// Models that have no price, and those of which the fallback price makes an
+/// estimate. A request without usage has no price either, and is no news about
+/// its model.
+fn unpriced(book: &Book, from: Instant, until: Instant) -> Result<Vec<Unpriced>, AlertsError> {
+    let query = Query { table: DayTable::Rollup, by: &["provider", "model_billed"], from, until };
+    let sums = sums::of(book, query)?;
+    let mut reasons = BTreeMap::new();
+    if sums.values().any(|sum| sum.unpriced > 0) {
+        let by = &["provider", "model_billed", "reason"];
+        reasons = sums::of(book, Query { table: DayTable::Charges, by, ..query })?;
+    }
+    let lacks_price = |provider: &str, model: &str| -> i64 {
+        let is_of = |names: &Vec<Option<String>>| {
+            names[0].as_deref() == Some(provider)
+                && names[1].as_deref() == Some(model)
+                && names[2].as_deref() != Some(NO_USAGE)
+        };
+        reasons.iter().filter(|(names, _)| is_of(names)).map(|(_, sum)| sum.unpriced).sum()
+    };
+    let mut found = Vec::new();
+    for (names, sum) in &sums {
+        let [Some(provider), Some(model)] = names.as_slice() else { continue };
+        let unknown = if sum.unpriced > 0 { lacks_price(provider, model) } else { 0 };
+        let (requests, estimate) =
+            if unknown > 0 { (unknown, None) } else { (sum.estimated, Some(sum.estimated_cost)) };
+        if requests > 0 {
+            found.push(Unpriced { provider: provider.clone(), model: model.clone(), since: from, requests, estimate });
+        }
+    }
+    Ok(found)
+}
+
+/// Violations by team and day.
+fn violations(book: &Book, since: Day) -> Result<BTreeMap<Option<String>, BTreeMap<Day, Broken>>, AlertsError> {
+    let mut found: BTreeMap<Option<String>, BTreeMap<Day, Broken>> = BTreeMap::new();
+    for day in book.days(DayTable::Violations)?.into_iter().filter(|day| *day >= since) {
+        audit::violations(book, day, |it| {
+            let count = found.entry(it.team).or_default().entry(day).or_default().entry(it.kind).or_default();
+            count.number = count.number.saturating_add(1);
+            count.cost = count.cost.checked_add(it.cost).unwrap_or(count.cost);
+        })?;
+    }
+    Ok(found)
+}
+
+/// Keys that are older than they may be and still used.
+fn rotations(book: &Book, config: &Config, now: Instant) -> Result<Vec<Rotation>, ReportError> {
+    let from = now.plus_micros(-USED_WITHIN);
+    let used = sums::of(book, Query { table: DayTable::Rollup, by: &["key"], from, until: Instant::LATEST })?;
+    let registry = Registry::new(config);
+    let mut found = Vec::new();
+    let mut undated: BTreeMap<&str, Option<String>> = BTreeMap::new();
+    for key in used.keys().filter_map(|names| names[0].as_deref()) {
+        let entry = registry.entry(key, now);
+        let name = entry.map_or(key, |entry| &entry.name);
+        let is_replaced = config.keys.iter().any(|it| it.replaces.as_deref() == Some(name));
+        let is_over = entry.is_none() && config.keys.iter().any(|it| it.name == name);
+        if is_replaced || is_over {
+            continue;
+        }
+        let team = registry.attribute(Claim { key: Some(key), team_reported: None }, now).team;
+        match entry.and_then(|entry| entry.valid_from) {
+            Some(from) => {
+                let days = (now.micros() - from.micros()).div_euclid(DAY_MICROS);
+                if days > MOST_KEY_DAYS {
+                    found.push(Rotation { key: name.to_owned(), team, days: Some(days) });
+                }
+            }
+            // Whose it is is what is to be told of a key that nobody knows.
+            None if team.is_some() => _ = undated.insert(key, team),
+            None => {}
+        }
+    }
+    let before = now.plus_micros(-MOST_KEY_DAYS * DAY_MICROS).day();
+    let days: Vec<Day> = book.days(DayTable::Rollup)?.into_iter().filter(|day| *day < before).collect();
+    for day in days.into_iter().rev().take(OLD_DAYS) {
+        if undated.is_empty() {
+            break;
+        }
+        let query = Query { table: DayTable::Rollup, by: &["key"], from: day.start(), until: day.end() };
+        for names in sums::of(book, query)?.into_keys() {
+            if let Some((key, team)) = names[0].as_deref().and_then(|key| undated.remove_entry(key)) {
+                let name = registry.entry(key, now).map_or(key, |entry| &entry.name);
+                found.push(Rotation { key: name.to_owned(), team, days: None });
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    found.retain(|rotation| seen.insert(rotation.key.clone()));
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}
