@@ -10,6 +10,7 @@
 pub mod alerts;
 mod budget_state;
 mod freshness;
+pub(crate) mod render;
 mod status;
 mod sums;
 mod top;
@@ -20,6 +21,7 @@ use crate::{book::BookError, budgets::TooLarge, charges::ChargesError, policy::P
 
 pub use budget_state::BudgetState;
 pub use freshness::{Heard, LastRuns, SourceState, last_heard};
+pub use render::RenderError;
 pub use status::{Coverage, Status, Unbudgeted};
 pub use top::{Entry, Subject, Top};
 
@@ -36,6 +38,8 @@ pub enum ReportError {
     Unwritable { path: PathBuf, source: io::Error },
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    #[error(transparent)]
+    Render(#[from] RenderError),
     #[error(
         "the amounts of `{table}` from {from} to {until} have more than 26 digits before the point; look for a price \
          that is wrong by many digits"

@@ -19,7 +19,12 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::{money::Usd, time::Instant};
+pub(super) use crate::report::render::words::{count, counted};
+use crate::{
+    money::Usd,
+    report::render::words::{self, signed},
+    time::Instant,
+};
 
 /// How a listing is written, and where.
 #[derive(Debug, Args)]
@@ -214,11 +219,7 @@ impl Cell {
             (Self::Null, _) => String::new(),
             (Self::Text(text), _) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
             (Self::Number(number), Kind::Percent) => format!("{} %", signed(*number)),
-            (Self::Number(tenths), Kind::Tenths) => {
-                let sign = if *tenths < 0 { "-" } else { "" };
-                let tenths = tenths.unsigned_abs();
-                format!("{sign}{}.{} %", count(tenths / 10), tenths % 10)
-            }
+            (Self::Number(tenths), Kind::Tenths) => words::tenths(*tenths),
             (Self::Number(tenths), Kind::Bar) => bar(*tenths),
             (Self::Number(number), _) => signed(*number),
             (Self::Usd(amount), _) => amount.shown(),
@@ -376,28 +377,6 @@ fn aligned(header: &[&str], rows: &[Vec<String>], alignments: &[CellAlignment], 
     lines.join("\n") + "\n"
 }
 
-/// A count with its thousands apart: `1,234,567`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1 request`, `1,234 requests`.
-pub(super) fn counted(number: i64, what: &str) -> String {
-    format!("{} {what}{}", signed(number), if number == 1 { "" } else { "s" })
-}
-
-fn signed(number: i64) -> String {
-    format!("{}{}", if number < 0 { "-" } else { "" }, count(number.unsigned_abs()))
-}
-
 /// A bar of up to 20 characters for tenths of a percent, to an eighth of one.
 fn bar(tenths: i64) -> String {
     const WIDTH: i64 = 20;
@@ -411,13 +390,6 @@ fn bar(tenths: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        for (number, expect) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(count(number), expect);
-        }
-    }
 
     #[test]
     fn bars_are_as_long_as_their_share() {

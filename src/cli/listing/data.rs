@@ -1,9 +1,8 @@
 //! Listings for programs: CSV, JSON and Parquet.
 //!
 //! Amounts have all their digits, instants are RFC 3339, what is not known is
-//! null (in CSV: empty). A text in CSV that a spreadsheet would take for a
-//! formula gets a `'` in front, since names come from logs and anybody can call
-//! a key `=HYPERLINK(…)`; JSON and Parquet have every text as it is.
+//! null (in CSV: empty). In CSV no text is a formula; JSON and Parquet have every
+//! text as it is.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -22,6 +21,7 @@ use parquet::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{Cell, Column, Kind, Listing, Page, Place};
+use crate::report::render;
 
 impl Listing {
     /// The columns for programs, with their places in a row.
@@ -44,8 +44,7 @@ pub(super) fn csv(listing: Option<&Listing>) -> anyhow::Result<Vec<u8>> {
 fn csv_text(cell: &Cell, kind: Kind) -> Cow<'_, str> {
     match cell {
         Cell::Null => "".into(),
-        Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) => format!("'{text}").into(),
-        Cell::Text(text) => text.into(),
+        Cell::Text(text) => render::csv::text(text),
         Cell::Number(tenths) if kind == Kind::Tenths => tenths_text(*tenths).into(),
         Cell::Number(number) => number.to_string().into(),
         Cell::Usd(amount) => amount.to_string().into(),
@@ -214,9 +213,6 @@ mod tests {
              '=1+1,1234,-0.000000000001,41.5,2026-05-28T20:26:40.500Z,true\n\
              \"a,\"\"b\"\"\nc\",,,-0.5,,\n"
         );
-        for (text, expect) in [("@x", "'@x"), ("-x", "'-x"), ("+x", "'+x"), ("\tx", "'\tx"), ("x=1", "x=1"), ("", "")] {
-            assert_eq!(csv_text(&Cell::from(text), Kind::Text), expect);
-        }
     }
 
     #[test]
