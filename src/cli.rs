@@ -14,6 +14,7 @@ mod price;
 mod pricing;
 mod progress;
 mod prune;
+mod report;
 mod run;
 mod status;
 mod top;
@@ -96,6 +97,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what the same usage would cost at other prices, models or tiers
     WhatIf(what_if::Arguments),
+    /// Tell who has to hear of it: alerts
+    #[command(subcommand)]
+    Report(report::Command),
     /// Show budgets, how far spend is known, and how fresh the book is
     Status(status::Arguments),
     /// Show the biggest spenders of a period
@@ -221,6 +225,7 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Price(arguments)) => price::run(session, &arguments),
         Some(Command::Explain(arguments)) => explain::run(session, &arguments),
         Some(Command::WhatIf(arguments)) => what_if::run(session, &arguments),
+        Some(Command::Report(command)) => report::run(session, &command),
         Some(Command::Status(arguments)) => status::run(session, &arguments),
         Some(Command::Top(arguments)) => top::run(session, &arguments),
         Some(Command::Audit(arguments)) => audit::run(session, &arguments),

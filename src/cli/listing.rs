@@ -37,6 +37,25 @@ pub(super) struct To {
     output: Option<PathBuf>,
 }
 
+/// How a listing is written to standard output, for commands whose `--output`
+/// is something else.
+#[derive(Debug, Args)]
+pub(super) struct As {
+    /// How to write it: a table for people, or exact data
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+impl As {
+    /// Writes a page.
+    ///
+    /// # Errors
+    /// Where it cannot be written there.
+    pub(super) fn write(&self, page: &Page) -> anyhow::Result<()> {
+        To { format: self.format, output: None }.write(page)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Table,

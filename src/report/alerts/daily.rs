@@ -67,21 +67,17 @@ pub(super) fn news<K: Ord + Copy>(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::{super::event::Past, *};
-    use crate::config::Config;
 
     /// Runs on these days, each with the count of each day from the 10th on;
     /// what is new, by day.
     fn check(runs: &[(i32, &[i64])], expect: &[&str]) {
-        let config = Config::parse("", Path::new("spendbook.toml")).unwrap();
         let day = |number: i32| Day::from_days(20_000 + number);
         let mut past: Vec<Past> = Vec::new();
         let mut said = Vec::new();
         for (number, (today, counts)) in runs.iter().enumerate() {
             let numbered = (10..).zip(*counts).map(|(at, &number)| (day(at), Count { number, cost: Usd::ZERO }));
-            let state = State::of(&past, &config);
+            let state = State::of(&past);
             let seen_before = (number == 0).then(|| day(*today).previous());
             let terms = Terms { today: day(*today), seen_before };
             let parts = BTreeMap::from([((), numbered.collect())]);

@@ -74,7 +74,7 @@ pub(super) fn decide(state: &State, facts: &Facts, config: &Config, now: Instant
     decided.budgets(state, facts);
     decided.lasting(state, facts, now);
     let calendar = Calendar { zone: config.book.timezone, week_start: config.book.week_start };
-    let seen_before = state.is_first.then(|| now.day().previous());
+    let seen_before = (!state.has_run).then(|| now.day().previous());
     let terms = Terms { today: calendar.day_of(now), seen_before };
     decided.violations(state, facts, terms);
     decided.unattributed(state, facts, terms);

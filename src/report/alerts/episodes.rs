@@ -45,13 +45,10 @@ pub(super) fn decide(state: &State, present: &Present, says_already: &Present, n
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::{super::event::Past, *};
-    use crate::config::Config;
 
     fn folded(past: &[Past]) -> State {
-        State::of(past, &Config::parse("", Path::new("spendbook.toml")).unwrap())
+        State::of(past)
     }
 
     /// Runs at these hours, each with `+` where it is there and `-` where not;

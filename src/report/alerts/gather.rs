@@ -11,16 +11,17 @@ use super::{
 use crate::{
     audit,
     book::{Book, layout::DayTable},
-    budgets::{Ledger, Scope, SpendRow, Timeline},
+    budgets::{Ledger, Scope, Silence, SpendRow, Statement, Timeline, percent},
+    charges::Behind,
     config::{Config, Pool},
     money::Usd,
-    periods::Calendar,
+    periods::{Calendar, PeriodSpan},
     policy::{self, Entry},
     pricing::NO_USAGE,
     report::{
         ReportError,
-        freshness::{self, LastRuns},
-        sums::{self, Query},
+        freshness::{self, LastRuns, SourceState},
+        sums::{self, Bucket, Query},
     },
     teams::{Claim, OverTime, Registry, SHARED},
     time::{Day, Instant},
@@ -42,48 +43,97 @@ const USED_WITHIN: i64 = 30 * DAY_MICROS;
 /// when it is valid.
 const OLD_DAYS: usize = 60;
 
-/// What was read.
+/// What was read, and all that sums need.
 #[derive(Debug)]
-pub(super) struct Gathered {
-    pub facts: Facts,
+pub(super) struct Reading {
     pub known_until: Instant,
     /// What the config says for the first time.
     pub policy: Vec<Entry>,
+    timelines: Vec<(Scope, Timeline)>,
+    pools: OverTime<BTreeMap<String, Pool>>,
+    buckets: Vec<Bucket>,
+    sources: Vec<SourceState>,
+    silences: Vec<Silence>,
+    behind: BTreeMap<Day, Behind>,
 }
 
-pub(super) fn gather(book: &Book, config: &Config, now: Instant) -> Result<Gathered, AlertsError> {
-    let mut history = policy::read(book)?;
-    let policy = history.observe(config, now);
-    let (timelines, pools) = (history.budgets(config), history.pools());
-    let known_until = LastRuns::of(book)?.known_until().unwrap_or(now).min(now);
-
-    let from = first_needed(&timelines, now);
-    let buckets = sums::buckets(book, columns(&timelines), from, Instant::LATEST)?;
-    let rows = sums::spend_rows(&buckets);
-    let sources = freshness::sources(book, config, now)?;
-    let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
-    let silences = freshness::silences(book, &sources, &scopes, &pools)?;
-    let behind = freshness::behind(book, from, Instant::LATEST)?;
-
-    let recent = Day::from_days(now.day().days() - RECENT_DAYS);
-    let spikes = spikes(&rows, config, &pools, known_until);
-    let (unattributed, all) = of_nobody(&rows, recent);
-    let ledger = Ledger::new(rows, &pools, known_until, &silences).with_stale(behind.keys().copied());
-    let mut budgets = Vec::new();
-    for (scope, timeline) in &timelines {
-        budgets.extend(standings(&ledger, scope, timeline, now)?);
+impl Reading {
+    pub(super) fn of(book: &Book, config: &Config, now: Instant) -> Result<Self, AlertsError> {
+        let mut history = policy::read(book)?;
+        let policy = history.observe(config, now);
+        let (timelines, pools) = (history.budgets(config), history.pools());
+        let known_until = LastRuns::of(book)?.known_until().unwrap_or(now).min(now);
+        let from = first_needed(&timelines, now);
+        let buckets = sums::buckets(book, columns(&timelines), from, Instant::LATEST)?;
+        let sources = freshness::sources(book, config, now)?;
+        let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
+        let silences = freshness::silences(book, &sources, &scopes, &pools)?;
+        let behind = freshness::behind(book, from, Instant::LATEST)?;
+        Ok(Self { known_until, policy, timelines, pools, buckets, sources, silences, behind })
     }
-    let silent = sources.iter().filter(|source| source.is_silent).filter_map(|source| {
-        let of = silences.iter().find(|it| it.source == source.name).map(|it| it.of.clone()).unwrap_or_default();
-        let (source, silent_after_micros, since) = (source.name.clone(), source.silent_after_micros, source.last?);
-        Some(Silent { source, since, silent_after_micros, of })
-    });
-    let silent = silent.collect();
-    let unpriced = unpriced(book, recent.start(), now)?;
-    let rotations = rotations(book, config, now)?;
-    let violations = violations(book, recent)?;
-    let facts = Facts { budgets, spikes, silent, unpriced, rotations, violations, unattributed, all };
-    Ok(Gathered { facts, known_until, policy })
+
+    pub(super) fn ledger(&self) -> Ledger<'_> {
+        let rows = sums::spend_rows(&self.buckets);
+        Ledger::new(rows, &self.pools, self.known_until, &self.silences).with_stale(self.behind.keys().copied())
+    }
+
+    /// Everything that is decided about.
+    pub(super) fn facts(
+        &self,
+        ledger: &Ledger<'_>,
+        book: &Book,
+        config: &Config,
+        now: Instant,
+    ) -> Result<Facts, AlertsError> {
+        let recent = Day::from_days(now.day().days() - RECENT_DAYS);
+        let rows = sums::spend_rows(&self.buckets);
+        let mut budgets = Vec::new();
+        for (scope, timeline) in &self.timelines {
+            budgets.extend(standings(ledger, scope, timeline, now)?);
+        }
+        let silent = self.sources.iter().filter(|source| source.is_silent).filter_map(|source| {
+            let silence = self.silences.iter().find(|it| it.source == source.name);
+            let of = silence.map(|it| it.of.clone()).unwrap_or_default();
+            let (source, silent_after_micros, since) = (source.name.clone(), source.silent_after_micros, source.last?);
+            Some(Silent { source, since, silent_after_micros, of })
+        });
+        let (unattributed, all) = of_nobody(&rows, recent);
+        Ok(Facts {
+            budgets,
+            spikes: spikes(&rows, config, &self.pools, self.known_until),
+            silent: silent.collect(),
+            unpriced: unpriced(book, recent.start(), Instant::LATEST)?,
+            rotations: rotations(book, config, now)?,
+            violations: violations(book, recent)?,
+            unattributed,
+            all,
+        })
+    }
+}
+
+/// The end of the quarter of an hour in which a budget rose to a level.
+pub(super) fn reached_at(ledger: &Ledger<'_>, statement: &Statement, level: u16) -> Option<Instant> {
+    const QUARTER: i64 = 900_000_000;
+    let is_reached = |until: Instant| {
+        let span = PeriodSpan { until, ..statement.period.clone() };
+        let spend = ledger.lines(&statement.scope, &span, statement.from).ok()?.total()?;
+        Some(spend > Usd::ZERO && percent(spend, statement.budget()) >= i64::from(level))
+    };
+    let quarter = |number: i64| statement.from.plus_micros(number * QUARTER);
+    let whole = statement.period.until.micros() - statement.from.micros();
+    let (mut before, mut after) = (0, whole.div_euclid(QUARTER) + 1);
+    if !is_reached(quarter(after))? {
+        return None;
+    }
+    while before + 1 < after {
+        let middle = i64::midpoint(before, after);
+        if is_reached(quarter(middle))? {
+            after = middle;
+        } else {
+            before = middle;
+        }
+    }
+    Some(quarter(after))
 }
 
 /// What the scopes tell apart; fewer columns are fewer rows.

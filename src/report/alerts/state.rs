@@ -1,7 +1,7 @@
 //! What has been raised, as the fold of all events in the order of their
 //! commits. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,26 +13,50 @@ use crate::{
     budgets::Scope,
     config::Config,
     money::Usd,
-    periods::Period,
     time::{Day, Instant},
 };
 
 /// Everything that decisions go by.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct State {
-    /// No run has been committed.
-    pub is_first: bool,
+    /// Some run has been committed.
+    pub has_run: bool,
+    #[serde(with = "pairs")]
     pub budgets: BTreeMap<BudgetId, Known>,
-    /// Budgets that were looked at in any period.
-    seen: BTreeSet<(Scope, Period)>,
+    #[serde(with = "pairs")]
     pub episodes: BTreeMap<(Lasting, String), Episode>,
+    #[serde(with = "pairs")]
     pub daily: BTreeMap<(Daily, String), Told>,
     /// The first mail to an address in a conversation.
+    #[serde(with = "pairs")]
     pub threads: BTreeMap<(String, String), String>,
 }
 
+/// JSON has only texts as keys.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
 /// What is known of a budget in a period.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Known {
     pub last: Option<Evaluation>,
     /// The highest threshold that stands.
@@ -44,46 +68,42 @@ pub(super) struct Known {
 }
 
 /// What the last committed evaluation recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Evaluation {
+    #[serde(with = "text_form::usd")]
     pub spend: Usd,
+    #[serde(with = "text_form::usd")]
     pub budget: Usd,
     pub thresholds: Vec<u16>,
 }
 
 /// Something that lasts, and is told already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Episode {
     /// Since when no run has found it.
+    #[serde(with = "text_form::instant_or_none")]
     pub absent_since: Option<Instant>,
 }
 
 /// What has been told day by day.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Told {
+    #[serde(with = "text_form::by_day")]
     pub days: BTreeMap<Day, Count>,
     /// The day of the last alert.
+    #[serde(with = "text_form::day_or_none")]
     pub last: Option<Day>,
 }
 
-/// Counts and closed episodes of days before these are of no use any more.
+/// Counts of days before these are of no use any more.
 const KEPT_DAYS: i32 = 60;
 
 impl State {
-    /// Folds all runs, in the order of their commits. Teams have the names that
-    /// they have now.
-    pub(super) fn of<'p>(runs: impl IntoIterator<Item = &'p Past>, config: &Config) -> Self {
-        let mut state = Self { is_first: true, ..Self::default() };
-        for run in runs {
-            state.add(run, config);
-        }
-        state
-    }
-
-    fn add(&mut self, run: &Past, config: &Config) {
-        self.is_first = false;
+    /// Takes in a run. They come in the order of their commits.
+    pub(super) fn add(&mut self, run: &Past) {
+        self.has_run = true;
         for event in &run.events {
-            self.apply(event, run.at, config);
+            self.apply(event.clone(), run.at);
         }
         for mail in &run.mails {
             for thread in &mail.threads {
@@ -96,23 +116,21 @@ impl State {
         }
     }
 
-    fn apply(&mut self, event: &Event, at: Instant, config: &Config) {
-        match event.clone() {
+    fn apply(&mut self, event: Event, at: Instant) {
+        match event {
             Event::Evaluated { id, spend, budget, thresholds } => {
-                let id = renamed(id, config);
-                self.seen.insert((id.scope.clone(), id.kind));
                 self.budgets.entry(id).or_default().last = Some(Evaluation { spend, budget, thresholds });
             }
             Event::Raised { id, level } => {
-                let known = self.budgets.entry(renamed(id, config)).or_default();
+                let known = self.budgets.entry(id).or_default();
                 (known.standing, known.told) = (Some(level), Some(level));
                 if let Some(is_raised_again) = known.withdrawn.get_mut(&level) {
                     *is_raised_again = true;
                 }
             }
-            Event::Marked { id, level } => self.budgets.entry(renamed(id, config)).or_default().standing = Some(level),
+            Event::Marked { id, level } => self.budgets.entry(id).or_default().standing = Some(level),
             Event::Withdrawn { id, level, withdrawn, .. } => {
-                let known = self.budgets.entry(renamed(id, config)).or_default();
+                let known = self.budgets.entry(id).or_default();
                 (known.standing, known.told) = (level, known.told.min(level));
                 for threshold in withdrawn {
                     known.withdrawn.entry(threshold).or_default();
@@ -132,18 +150,88 @@ impl State {
         }
     }
 
+    /// With the names that teams have now: alerts follow a team that is renamed.
+    #[must_use]
+    pub(super) fn renamed(mut self, config: &Config) -> Self {
+        for team in config.teams.values() {
+            for former in team.formerly.iter().filter(|former| !config.teams.contains_key(*former)) {
+                let of_former = |id: &BudgetId| matches!(&id.scope, Scope::Team(name) if name == former);
+                let ids: Vec<BudgetId> = self.budgets.keys().filter(|id| of_former(id)).cloned().collect();
+                for id in ids {
+                    let Some(known) = self.budgets.remove(&id) else { continue };
+                    let now = BudgetId { scope: Scope::Team(team.name.clone()), ..id };
+                    // What the team was told under its new name came later.
+                    self.budgets.entry(now).or_insert(known);
+                }
+            }
+        }
+        self
+    }
+
     /// Whether a budget was looked at before, in any period.
     pub(super) fn has_seen(&self, id: &BudgetId) -> bool {
-        self.seen.contains(&(id.scope.clone(), id.kind))
+        self.budgets.keys().any(|known| known.scope == id.scope && known.kind == id.kind)
+    }
+
+    /// The fold of all runs, for tests.
+    #[cfg(test)]
+    pub(super) fn of<'p>(runs: impl IntoIterator<Item = &'p Past>) -> Self {
+        let mut state = Self::default();
+        runs.into_iter().for_each(|run| state.add(run));
+        state
     }
 }
 
-/// A team's alerts follow it to its new name.
-fn renamed(id: BudgetId, config: &Config) -> BudgetId {
-    let Scope::Team(team) = &id.scope else { return id };
-    if config.teams.contains_key(team) {
-        return id;
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{periods::Period, report::alerts::event::PastMail};
+
+    fn id(team: &str, period: &str) -> BudgetId {
+        BudgetId { scope: Scope::Team(team.to_owned()), kind: Period::Month, period: period.to_owned() }
     }
-    let now = config.teams.values().find(|it| it.formerly.contains(team)).map(|it| it.name.clone());
-    BudgetId { scope: now.map_or(id.scope, Scope::Team), ..id }
+
+    fn past() -> Past {
+        let subject = || "x".to_owned();
+        let usd = |text| Usd::parse(text).unwrap();
+        let events = vec![
+            Event::Evaluated { id: id("old", "2026-11"), spend: usd("1"), budget: usd("2"), thresholds: vec![50] },
+            Event::Raised { id: id("old", "2026-11"), level: 50 },
+            Event::Withdrawn { id: id("new", "2026-10"), level: None, withdrawn: vec![50, 80], is_told: true },
+            Event::Began { kind: Lasting::Spike, subject: subject(), is_told: true },
+            Event::Gone { kind: Lasting::Unpriced, subject: subject() },
+            Event::Counted {
+                kind: Daily::Violations,
+                subject: subject(),
+                day: Instant::EARLIEST.day(),
+                count: Count { number: 3, cost: usd("0.5") },
+            },
+            Event::Told { kind: Daily::Violations, subject: subject(), on: Instant::EARLIEST.day() },
+        ];
+        let mail = PastMail { id: "m".to_owned(), to: "a@b.c".to_owned(), threads: vec!["t".to_owned()] };
+        Past { at: Instant::EARLIEST, events, mails: vec![mail] }
+    }
+
+    #[test]
+    fn events_and_state_are_read_as_they_were_written() {
+        let past = past();
+        let texts = past.events.iter().map(|event| serde_json::to_string(event).unwrap());
+        let read: Vec<Event> = texts.map(|text| serde_json::from_str(&text).unwrap()).collect();
+        assert_eq!(read, past.events);
+        let state = State::of([&past]);
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
+        assert_eq!(state.threads[&("a@b.c".to_owned(), "t".to_owned())], "m");
+    }
+
+    #[test]
+    fn alerts_follow_a_team_to_its_new_name() {
+        let config = Config::parse("[teams.new]\nformerly = [\"old\"]\n", Path::new("spendbook.toml")).unwrap();
+        let state = State::of([&past()]).renamed(&config);
+        assert_eq!(state.budgets[&id("new", "2026-11")].standing, Some(50));
+        assert_eq!(state.budgets.keys().filter(|id| id.scope == Scope::Team("old".to_owned())).count(), 0);
+        assert!(state.has_seen(&id("new", "2026-12")) && !state.has_seen(&id("other", "2026-11")));
+    }
 }

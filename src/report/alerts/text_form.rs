@@ -47,3 +47,78 @@ pub(super) mod day {
         Day::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no day")))
     }
 }
+
+/// An instant, or null.
+pub(super) mod instant_or_none {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::time::Instant;
+
+    pub(in super::super) fn serialize<S: Serializer>(it: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
+        match it {
+            Some(instant) => serializer.collect_str(instant),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Instant>, D::Error> {
+        #[derive(Deserialize)]
+        struct It(#[serde(with = "super::instant")] Instant);
+        Ok(Option::<It>::deserialize(deserializer)?.map(|it| it.0))
+    }
+}
+
+/// A day, or null.
+pub(super) mod day_or_none {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::time::Day;
+
+    pub(in super::super) fn serialize<S: Serializer>(it: &Option<Day>, serializer: S) -> Result<S::Ok, S::Error> {
+        match it {
+            Some(day) => serializer.collect_str(day),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Day>, D::Error> {
+        #[derive(Deserialize)]
+        struct It(#[serde(with = "super::day")] Day);
+        Ok(Option::<It>::deserialize(deserializer)?.map(|it| it.0))
+    }
+}
+
+/// What there was on each day.
+pub(super) mod by_day {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::time::Day;
+
+    #[derive(Serialize, Deserialize)]
+    struct On<V> {
+        #[serde(with = "super::day")]
+        day: Day,
+        #[serde(flatten)]
+        value: V,
+    }
+
+    pub(in super::super) fn serialize<V, S>(days: &BTreeMap<Day, V>, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        V: Serialize + Copy,
+        S: Serializer,
+    {
+        serializer.collect_seq(days.iter().map(|(&day, &value)| On { day, value }))
+    }
+
+    pub(in super::super) fn deserialize<'de, V, D>(deserializer: D) -> Result<BTreeMap<Day, V>, D::Error>
+    where
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<On<V>>::deserialize(deserializer)?.into_iter().map(|it| (it.day, it.value)).collect())
+    }
+}

@@ -84,13 +84,11 @@ impl Evaluation {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::{
         super::{event::Past, state::State},
         *,
     };
-    use crate::{budgets::Scope, config::Config, periods::Period, time::Instant};
+    use crate::{budgets::Scope, periods::Period, time::Instant};
 
     fn id() -> BudgetId {
         BudgetId { scope: Scope::Team("chat".to_owned()), kind: Period::Month, period: "2026-11".to_owned() }
@@ -100,7 +98,6 @@ mod tests {
     /// What each said: `80` raised, `-95>80` withdrawn with a note, `(80)`
     /// marked, `(-80)` withdrawn silently, `=` looked at, `.` not even that.
     fn story(runs: &str) -> String {
-        let config = Config::parse("", Path::new("spendbook.toml")).unwrap();
         let mut past: Vec<Past> = Vec::new();
         let mut said = Vec::new();
         for (number, run) in runs.split(' ').enumerate() {
@@ -109,7 +106,7 @@ mod tests {
             let mut amount = || parts.next().map(|text| Usd::parse(text).unwrap());
             let (spend, budget) = (amount().unwrap(), amount().unwrap());
             let thresholds = parts.next().unwrap_or("50,80,95,100").split(',').map(|it| it.parse().unwrap()).collect();
-            let state = State::of(&past, &config);
+            let state = State::of(&past);
             let known = state.budgets.get(&id()).cloned().unwrap_or_default();
             let verdict = decide(&id(), &known, &Evaluation { spend, budget, thresholds }, is_seen);
             said.push(match (&verdict.notice, verdict.events.last()) {
