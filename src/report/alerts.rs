@@ -39,6 +39,7 @@ use crate::{
     config::Config,
     mail::Sealed,
     policy::{self, PolicyError},
+    teams::Registry,
     time::Instant,
 };
 
@@ -128,13 +129,17 @@ pub fn run(book: &Book, config: &Config, options: Options, now: Instant) -> Resu
     let mut log = store::read(book)?;
     // What an interrupted run committed and could not put there any more.
     let mut restored = if options.dry_run { 0 } else { log.restore(book, now)? };
+    if !options.dry_run {
+        policy::keep(book, config, now)?;
+    }
     let state = log.state.clone().renamed(config);
     let reading = Reading::of(book, config, now)?;
-    let ledger = reading.ledger();
+    let registry = Registry::new(config);
+    let ledger = reading.ledger(&registry);
     let facts = reading.facts(&ledger, book, config, now)?;
     let decided = decide::decide(&state, &facts, config, now);
     let known_until = reading.known_until;
-    let costs = Costs::read(book, &section::wanted(&decided.findings, known_until))?;
+    let costs = Costs::read(book, &registry, &section::wanted(&decided.findings, known_until))?;
     let tell = |finding: &Finding| {
         let reached_at = match finding {
             Finding::Threshold { standing, level } => gather::reached_at(&ledger, &standing.statement, *level),
@@ -148,7 +153,6 @@ pub fn run(book: &Book, config: &Config, options: Options, now: Instant) -> Resu
     let mails = mails::compose(&told, &state, mails::Run { config, name: &name, at: now, known_until })?;
     let alerts: Vec<Alert> = told.iter().map(Alert::of).collect();
     if !options.dry_run {
-        policy::append(book, &reading.policy)?;
         if !decided.events.is_empty() || !state.has_run {
             let (events, alerts, mails) = (decided.events.as_slice(), alerts.clone(), mails.as_slice());
             log.commit(book, &name, &Commit { schema: SCHEMA, at: now, known_until, events, alerts, mails })?;

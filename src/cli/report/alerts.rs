@@ -13,6 +13,7 @@ use crate::{
     },
     config::Config,
     mail::Sealed,
+    replace,
     report::alerts::{self, Alert, Options},
 };
 
@@ -62,7 +63,7 @@ fn write(dir: &PathBuf, mails: &[Sealed]) -> anyhow::Result<()> {
     let failed = || format!("`{}` cannot be written", dir.display());
     fs::create_dir_all(dir).with_context(failed)?;
     for mail in mails {
-        listing::replace(&dir.join(format!("{}.eml", mail.id)), mail.eml.as_bytes()).with_context(failed)?;
+        replace::replace(&dir.join(format!("{}.eml", mail.id)), mail.eml.as_bytes()).with_context(failed)?;
     }
     Ok(())
 }

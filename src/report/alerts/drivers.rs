@@ -1,7 +1,7 @@
 //! What drove it: who or what cost the most in a stretch of time, and what the
 //! same cost in the stretch that it is held against.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use crate::{
     book::{Book, layout::DayTable},
@@ -11,6 +11,7 @@ use crate::{
         ReportError,
         sums::{self, Names, Query, Sum},
     },
+    teams::Registry,
     time::Instant,
 };
 
@@ -49,17 +50,23 @@ pub(super) struct Driver {
 /// Sums of charges, read once for all that is told about the same time.
 #[derive(Debug, Default)]
 pub(super) struct Costs {
-    spans: BTreeMap<(Instant, Instant), BTreeMap<Names, Sum>>,
+    spans: BTreeMap<(Instant, Instant), Vec<(Names, Sum)>>,
 }
 
 const BY: [&str; 4] = ["team", "key", "model_billed", "user"];
 
 impl Costs {
-    pub(super) fn read(book: &Book, wanted: &BTreeSet<Against>) -> Result<Self, ReportError> {
-        let mut spans = BTreeMap::new();
+    /// Keys have the names under which they are registered.
+    pub(super) fn read(book: &Book, registry: &Registry<'_>, wanted: &BTreeSet<Against>) -> Result<Self, ReportError> {
+        let mut spans: BTreeMap<(Instant, Instant), Vec<(Names, Sum)>> = BTreeMap::new();
         for &(from, until) in wanted.iter().flat_map(|it| [&it.now, &it.before]) {
-            if let std::collections::btree_map::Entry::Vacant(vacant) = spans.entry((from, until)) {
-                vacant.insert(sums::of(book, Query { table: DayTable::Charges, by: &BY, from, until })?);
+            if let Entry::Vacant(vacant) = spans.entry((from, until)) {
+                let sums = sums::of(book, Query { table: DayTable::Charges, by: &BY, from, until })?;
+                let named = sums.into_iter().map(|(mut names, sum)| {
+                    names[1] = names[1].take().map(|key| registry.key_name(&key, from).to_owned());
+                    (names, sum)
+                });
+                vacant.insert(named.collect());
             }
         }
         Ok(Self { spans })

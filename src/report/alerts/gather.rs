@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Pool},
     money::Usd,
     periods::{Calendar, PeriodSpan},
-    policy::{self, Entry},
+    policy,
     pricing::NO_USAGE,
     report::{
         ReportError,
@@ -47,8 +47,6 @@ const OLD_DAYS: usize = 60;
 #[derive(Debug)]
 pub(super) struct Reading {
     pub known_until: Instant,
-    /// What the config says for the first time.
-    pub policy: Vec<Entry>,
     timelines: Vec<(Scope, Timeline)>,
     pools: OverTime<BTreeMap<String, Pool>>,
     buckets: Vec<Bucket>,
@@ -59,21 +57,20 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn of(book: &Book, config: &Config, now: Instant) -> Result<Self, AlertsError> {
-        let mut history = policy::read(book)?;
-        let policy = history.observe(config, now);
-        let (timelines, pools) = (history.budgets(config), history.pools());
+        let history = policy::known(book, config, now)?;
+        let (timelines, pools) = (history.budgets(config), history.pools(config));
         let known_until = LastRuns::of(book)?.known_until().unwrap_or(now).min(now);
         let from = first_needed(&timelines, now);
         let buckets = sums::buckets(book, columns(&timelines), from, Instant::LATEST)?;
         let sources = freshness::sources(book, config, now)?;
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
-        let silences = freshness::silences(book, &sources, &scopes, &pools)?;
+        let silences = freshness::silences(book, &sources, &scopes, &pools, &Registry::new(config))?;
         let behind = freshness::behind(book, from, Instant::LATEST)?;
-        Ok(Self { known_until, policy, timelines, pools, buckets, sources, silences, behind })
+        Ok(Self { known_until, timelines, pools, buckets, sources, silences, behind })
     }
 
-    pub(super) fn ledger(&self) -> Ledger<'_> {
-        let rows = sums::spend_rows(&self.buckets);
+    pub(super) fn ledger<'r>(&'r self, registry: &Registry<'r>) -> Ledger<'r> {
+        let rows = sums::spend_rows(&self.buckets, registry);
         Ledger::new(rows, &self.pools, self.known_until, &self.silences).with_stale(self.behind.keys().copied())
     }
 
@@ -86,7 +83,7 @@ impl Reading {
         now: Instant,
     ) -> Result<Facts, AlertsError> {
         let recent = Day::from_days(now.day().days() - RECENT_DAYS);
-        let rows = sums::spend_rows(&self.buckets);
+        let rows = sums::spend_rows(&self.buckets, &Registry::new(config));
         let mut budgets = Vec::new();
         for (scope, timeline) in &self.timelines {
             budgets.extend(standings(ledger, scope, timeline, now)?);

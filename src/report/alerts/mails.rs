@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{
     decide::Finding,
     recipients::{self, Role},
-    section::{self, Section},
+    section::Section,
     state::State,
     store::Mail,
 };

@@ -38,8 +38,6 @@ pub(super) struct Section {
     pub lead: Vec<String>,
     pub parts: Vec<Part>,
     pub numbers: Vec<Number>,
-    /// The command that shows more.
-    pub command: String,
 }
 
 /// A number, for the attachment and for whoever reads the events.
@@ -136,6 +134,11 @@ fn who(scope: &Scope, config: &Config) -> (String, String) {
         Scope::Key(_) => (format!("the key {name}"), format!("key {name}")),
         Scope::Model(_) => (format!("the model {name}"), format!("model {name}")),
     }
+}
+
+/// The beginning of a sentence; a name of an organization stays as it is.
+fn capitalized(text: &str) -> String {
+    text.strip_prefix("the ").map_or_else(|| text.to_owned(), |rest| format!("The {rest}"))
 }
 
 /// `November`, `week of 9 November`, `15 November`, `quarter 4`: the year is

@@ -128,7 +128,8 @@ impl Log {
         name: &str,
         commit: &Commit<'_, A>,
     ) -> Result<(), AlertsError> {
-        let bytes = serde_json::to_vec_pretty(commit).expect("texts and numbers can be written as JSON");
+        let mut bytes = serde_json::to_vec(commit).expect("texts and numbers can be written as JSON");
+        bytes.push(b'\n');
         let file = format!("{name}.json");
         let path = Path::from(format!("{DIR}/{file}"));
         let past: Past = serde_json::from_slice(&bytes).map_err(|error| damaged(&path, &error))?;

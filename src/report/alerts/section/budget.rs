@@ -1,10 +1,9 @@
 //! What is told of budgets: a threshold, a forecast, a threshold that no longer
 //! stands.
 
-use super::{Context, Number, Section, actions, brief, drivers, moment, short, who};
+use super::{Context, Number, Section, actions, brief, capitalized, drivers, moment, short, who};
 use crate::{
     budgets::{Forecast, Gap, Scope, Standing, Statement, Unforeseen},
-    config::Config,
     money::Usd,
     report::render::{Meter, Part, Table, Tone, words},
 };
@@ -114,7 +113,6 @@ pub(super) fn withdrawn(
             Number { before: Some(before.to_string()), ..Number::new("spend_usd", statement.spend) },
             Number::new("budget_usd", budget),
         ],
-        command: command(statement, context),
     }
 }
 
@@ -139,7 +137,6 @@ fn section(
         lead,
         parts,
         numbers: numbers(statement),
-        command: command(statement, context),
     }
 }
 
@@ -203,23 +200,23 @@ fn what_is_next(statement: &Statement, level: u16, context: Context<'_>) -> Stri
 
 /// Where the period is going to end.
 fn outlook(statement: &Statement) -> String {
-    let (projection, lead) = match &statement.forecast {
-        Forecast::Known(projection) => (projection, "about"),
-        Forecast::AtLeast(projection) => (projection, "at least"),
+    let (projection, more) = match &statement.forecast {
+        Forecast::Known(projection) => (projection, ""),
+        Forecast::AtLeast(projection) => (projection, " or more"),
         Forecast::Unknown(Unforeseen::TooEarly) => {
             return "It is too early to say where the period will end.".to_owned();
         }
         Forecast::Unknown(_) => return "Where the period will end cannot be said.".to_owned(),
     };
     let range = if projection.low < projection.high {
-        format!(" ({} to {})", projection.low.shown(), projection.high.shown())
+        format!(" (four of five such periods: {} to {})", projection.low.shown(), projection.high.shown())
     } else {
         String::new()
     };
     let reaches = projection
         .reaches_at
         .map_or_else(String::new, |at| format!(" The budget is used up around {}.", moment(at, statement.calendar)));
-    format!("At this pace the period ends at {lead} {}{range}.{reaches}", projection.spend.shown())
+    format!("At this pace the period ends at {}{more}{range}.{reaches}", projection.spend.shown())
 }
 
 fn meter(statement: &Statement) -> Part {
@@ -340,7 +337,7 @@ fn what_to_do(statement: &Statement, context: Context<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let setting = setting(&statement.scope, context.config);
+    let setting = setting(&statement.scope);
     items.push(format!(
         "If the budget is too small: change {setting} in `spendbook.toml`. It applies from the open period on."
     ));
@@ -348,7 +345,7 @@ fn what_to_do(statement: &Statement, context: Context<'_>) -> Vec<String> {
 }
 
 /// Where the budget of a scope stands in the config.
-fn setting(scope: &Scope, _config: &Config) -> String {
+fn setting(scope: &Scope) -> String {
     let name = words::name(scope.name().unwrap_or_default());
     match scope {
         Scope::Organization => "`monthly_budget_usd` or `[[organization.budget]]`".to_owned(),
@@ -368,9 +365,4 @@ fn command(statement: &Statement, context: Context<'_>) -> String {
     let zone = context.config.book.timezone;
     let beside = if statement.calendar.zone == zone { String::new() } else { format!(" ({zone} there)") };
     format!("spendbook top {by} --period {}{beside}", statement.period.name)
-}
-
-fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

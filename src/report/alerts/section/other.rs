@@ -1,6 +1,6 @@
 //! What is told of everything but budgets.
 
-use super::{Context, Number, Section, actions, argument, brief, day_range, drivers, who};
+use super::{Context, Number, Section, actions, argument, brief, capitalized, day_range, drivers, who};
 use crate::{
     audit::ViolationKind,
     report::{
@@ -60,15 +60,15 @@ pub(super) fn spike(spike: &Spike, context: Context<'_>) -> Section {
         period: Some(spike.day.to_string()),
         headline,
         lead: vec![format!(
-            "{who} spent {} on {day}{so_far}. Usual is {} a day, and from {} on a day is told as a spike: far above what \
+            "{} spent {} on {day}{so_far}. Usual is {} a day, and from {} on a day is told as a spike: far above what \
              days differ by, and at least twice the usual.",
+            capitalized(&who),
             spike.spend.shown(),
             spike.median.shown(),
             spike.limit.shown()
         )],
         parts,
         numbers,
-        command,
     }
 }
 
@@ -109,7 +109,6 @@ pub(super) fn silent(silent: &Silent) -> Section {
             Number::new("last_heard", silent.since),
             Number::new("silent_after_seconds", silent.silent_after_micros / 1_000_000),
         ],
-        command: "spendbook doctor".to_owned(),
     }
 }
 
@@ -151,7 +150,6 @@ pub(super) fn unpriced(unpriced: &Unpriced) -> Section {
             "If nobody should use it: leave it out of `allowed_models`.".to_owned(),
         ])],
         numbers,
-        command: "spendbook top models".to_owned(),
     }
 }
 
@@ -194,7 +192,6 @@ pub(super) fn violations(team: Option<&str>, days: (Day, Day), kinds: &Broken) -
             )]),
         ],
         numbers: numbers.collect(),
-        command,
     }
 }
 
@@ -230,7 +227,6 @@ pub(super) fn unattributed(days: (Day, Day), count: Count, all: Count) -> Sectio
             Number { item: "all".to_owned(), ..Number::new("requests", all.number) },
             Number { item: "all".to_owned(), ..Number::new("cost_usd", all.cost) },
         ],
-        command: "spendbook keys".to_owned(),
     }
 }
 
@@ -260,6 +256,5 @@ pub(super) fn rotation(rotation: &Rotation) -> Section {
             ),
         ])],
         numbers: rotation.days.map(|days| Number::new("age_days", days)).into_iter().collect(),
-        command: "spendbook keys".to_owned(),
     }
 }
