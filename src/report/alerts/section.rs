@@ -13,7 +13,7 @@ use chrono::{Datelike, NaiveDate};
 
 use super::{
     decide::Finding,
-    drivers::{Against, Costs, Drivers},
+    drivers::{Against, Costs, Driver, Drivers},
 };
 use crate::{
     budgets::{Scope, Statement},
@@ -178,53 +178,55 @@ fn day_range((first, last): (Day, Day)) -> String {
     words::days(first, last)
 }
 
-/// Tables of who or what cost the most, and the same as numbers.
-fn drivers(
-    scope: &Scope,
-    against: Option<Against>,
-    held_against: &str,
-    context: Context<'_>,
-) -> (Vec<Part>, Vec<Number>) {
-    let Some(against) = against else { return (Vec::new(), Vec::new()) };
-    let (mut parts, mut numbers) = (Vec::new(), Vec::new());
-    for drivers in context.costs.drivers(scope, against) {
-        let row = |driver: &super::drivers::Driver| Row {
-            bar: Some(driver.share),
-            ..Row::new([
-                driver.name.as_deref().map_or_else(|| "(none)".to_owned(), words::name),
-                driver.cost.shown(),
-                words::tenths(driver.share),
-                driver.change(),
-            ])
+/// What drove it, told.
+#[derive(Debug, Default)]
+struct Driven {
+    /// Who or what is more than half of it; empty where nothing is.
+    sentence: String,
+    parts: Vec<Part>,
+    numbers: Vec<Number>,
+}
+
+/// Tables of who or what cost the most, and the same as numbers. Their last
+/// column has a `title`; the first of them has a `note`.
+fn drivers(scope: &Scope, against: Against, (title, note): (&str, &str), context: Context<'_>) -> Driven {
+    let mut driven = Driven::default();
+    let mut most = Vec::new();
+    for (at, drivers) in context.costs.drivers(scope, against).iter().enumerate() {
+        let Drivers { what, named, more, rest } = drivers;
+        let shown = |name: Option<&str>| name.map_or_else(|| "(none)".to_owned(), words::name);
+        let row = |driver: &Driver| {
+            let share = words::tenths(driver.share);
+            let cells = [shown(driver.name.as_deref()), driver.cost.shown(), share, driver.change()];
+            Row { bar: Some(driver.share), ..Row::new(cells) }
         };
-        let Drivers { what, named, more, rest } = &drivers;
-        parts.push(Part::Table(Table {
+        driven.parts.push(Part::Table(Table {
             heading: format!("What it was spent on, by {}", what.to_lowercase()),
-            note: String::new(),
-            columns: vec![
-                Column::text(what),
-                Column::number("cost"),
-                Column::number("share"),
-                Column::number(held_against),
-            ],
+            note: if at == 0 { note.to_owned() } else { String::new() },
+            columns: vec![Column::text(what), Column::number("cost"), Column::number("share"), Column::number(title)],
             rows: named.iter().map(row).collect(),
             more: if *more > 0 { format!("and {more} more, {}", rest.shown()) } else { String::new() },
         }));
-        for driver in named {
-            numbers.push(Number {
-                measure: match *what {
-                    "Team" => "team_cost_usd",
-                    "Model" => "model_cost_usd",
-                    "Key" => "key_cost_usd",
-                    _ => "user_cost_usd",
-                },
-                item: driver.name.clone().unwrap_or_default(),
-                value: driver.cost.to_string(),
-                before: Some(driver.before.to_string()),
-            });
+        if let Some(Driver { name: Some(name), cost, share, .. }) = named.first().filter(|driver| driver.share > 500) {
+            let share = words::percent(share / 10);
+            most.push(format!("the {} {} ({}, {share})", what.to_lowercase(), words::name(name), cost.shown()));
         }
+        driven.numbers.extend(named.iter().map(|driver| Number {
+            measure: match *what {
+                "Team" => "team_cost_usd",
+                "Model" => "model_cost_usd",
+                "Key" => "key_cost_usd",
+                _ => "user_cost_usd",
+            },
+            item: driver.name.clone().unwrap_or_default(),
+            value: driver.cost.to_string(),
+            before: Some(driver.before.to_string()),
+        }));
     }
-    (parts, numbers)
+    if !most.is_empty() {
+        driven.sentence = format!("More than half of it was {}.", words::list(&most));
+    }
+    driven
 }
 
 /// A name as a word of a command that somebody may paste: one that a shell could

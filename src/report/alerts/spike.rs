@@ -4,7 +4,8 @@
 //! median of how far they are from it (MAD), which a few wild days cannot move.
 //! A spike is more than five times that above the median, in terms of a
 //! standard deviation, at least twice the median, and at least some dollars, so
-//! that cents that become tens of cents wake nobody.
+//! that cents that become tens of cents wake nobody. Who spends on fewer than
+//! half of the days has no usual day: there it is twice the dearest one.
 
 use crate::money::Usd;
 
@@ -32,11 +33,13 @@ pub(super) fn usual(past: &[Usd]) -> Option<Usual> {
     if days.len() < FEWEST_DAYS {
         return None;
     }
+    let dearest = days.iter().copied().max().unwrap_or_default();
     let median = median(&mut days);
+    let least = if median > 0 { median } else { dearest.checked_mul(2)? };
     let mut apart: Vec<i128> = days.iter().map(|day| (day - median).abs()).collect();
     let deviation = self::median(&mut apart);
     let margin = deviation.checked_mul(FIVE_DEVIATIONS)? / 1_000;
-    let limit = median.checked_add(margin.max(median).max(FLOOR_PICO))?;
+    let limit = median.checked_add(margin.max(least).max(FLOOR_PICO))?;
     Some(Usual { median: Usd::from_pico(median)?, limit: Usd::from_pico(limit)? })
 }
 
@@ -73,6 +76,8 @@ mod tests {
         check(&[[0; 14].as_slice(), &[7; 14]].concat(), Some(("$7.00", "$14.00")));
         // A wild day does not move it.
         check(&[[100; 27].as_slice(), &[90_000]].concat(), Some(("$100.00", "$200.00")));
+        // Once a week.
+        check(&[80, 0, 0, 0, 0, 0, 0].repeat(4), Some(("$0.00", "$160.00")));
         // 10, 20, …, 280: the median is 145, days are 70 from it.
         let rising: Vec<i64> = (1..=28).map(|day| day * 10).collect();
         check(&rising, Some(("$145.00", "$663.91")));

@@ -127,7 +127,6 @@ fn section(
     let (_, tag) = who(&statement.scope, context.config);
     let mut parts = vec![meter(statement)];
     parts.extend(gaps(statement));
-    parts.push(facts(statement, context));
     Section {
         kind,
         name: statement.scope.name().unwrap_or_default().to_owned(),
@@ -144,13 +143,16 @@ impl Section {
     /// With its own number first, what drove it, and what to do.
     fn with(mut self, number: Number, context: Context<'_>, statement: &Statement) -> Self {
         self.numbers.insert(0, number);
+        let against = super::as_much_before(statement, context.known_until);
         let last = short(&statement.calendar.before(&statement.period));
         let is_over = context.known_until >= statement.period.until;
-        let held_against = if is_over { format!("against {last}") } else { format!("against {last} so far") };
-        let against = Some(super::as_much_before(statement, context.known_until));
-        let (parts, numbers) = drivers(&statement.scope, against, &held_against, context);
-        self.parts.extend(parts);
-        self.numbers.extend(numbers);
+        let note = if is_over { format!("Against {last}.") } else { format!("Against the same part of {last}.") };
+        let driven = drivers(&statement.scope, against, (&format!("vs {last}"), &note), context);
+        self.lead.insert(1, driven.sentence);
+        self.lead.retain(|sentence| !sentence.is_empty());
+        self.parts.extend(driven.parts);
+        self.numbers.extend(driven.numbers);
+        self.parts.push(facts(statement, context));
         self.parts.push(actions(what_to_do(statement, context)));
         self
     }
@@ -264,9 +266,9 @@ fn gap(gap: &Gap) -> String {
 
 fn facts(statement: &Statement, context: Context<'_>) -> Part {
     let fact = |name: &str, value: String| (name.to_owned(), value);
-    let mut facts = vec![fact("Spent", statement.spend.shown()), fact("Budget", statement.budget().shown())];
+    let mut facts = Vec::new();
     if statement.rolled_over > Usd::ZERO {
-        facts.push(fact("of which left over from before", statement.rolled_over.shown()));
+        facts.push(fact("Left over from before, in the budget", statement.rolled_over.shown()));
     }
     match statement.remaining() {
         Some(left) if left >= Usd::ZERO => facts.push(fact("Left", left.shown())),

@@ -26,19 +26,19 @@ pub(super) fn spike(spike: &Spike, context: Context<'_>) -> Section {
         note: note.to_owned(),
         tone,
     };
-    let before = spike.day.days() - 7;
-    let held_against = format!("against {}", words::weekday(Day::from_days(before)));
     const WEEK: i64 = 7 * 86_400_000_000;
     let back = |at: Instant| at.plus_micros(-WEEK);
     let against = Against { now: (spike.from, spike.until), before: (back(spike.from), back(spike.until)) };
-    let (tables, more) = drivers(&spike.scope, Some(against), &held_against, context);
+    let before = words::weekday(Day::from_days(spike.day.days() - 7));
+    let driven =
+        drivers(&spike.scope, against, (&format!("vs {before}"), "Against the same day of the week before."), context);
     let mut parts = vec![Part::Figures {
         figures: vec![
             figure(&format!("Spent on {day}{so_far}"), spike.spend.shown(), "", Tone::Warning),
             figure("Usually a day", spike.median.shown(), "median of the last 28 days", Tone::Plain),
         ],
     }];
-    parts.extend(tables);
+    parts.extend(driven.parts);
     let command = format!("spendbook top keys --period {}", spike.day);
     parts.push(actions([
         format!("See which key it was: `{command}`, and `spendbook top users --period {}`.", spike.day),
@@ -52,21 +52,21 @@ pub(super) fn spike(spike: &Spike, context: Context<'_>) -> Section {
         Number::new("usual_usd", spike.median),
         Number::new("limit_usd", spike.limit),
     ];
-    numbers.extend(more);
+    numbers.extend(driven.numbers);
     Section {
         kind: "spike",
         name: spike.scope.name().unwrap_or_default().to_owned(),
         tag,
         period: Some(spike.day.to_string()),
         headline,
-        lead: vec![format!(
-            "{} spent {} on {day}{so_far}. Usual is {} a day, and from {} on a day is told as a spike: far above what \
-             days differ by, and at least twice the usual.",
+        lead: [format!(
+            "{} spent {} on {day}{so_far}. Usual is {} a day; a day above {} is told as a spike: that is far beyond \
+             what days differ by.",
             capitalized(&who),
             spike.spend.shown(),
             spike.median.shown(),
             spike.limit.shown()
-        )],
+        ), driven.sentence].into_iter().filter(|sentence| !sentence.is_empty()).collect(),
         parts,
         numbers,
     }
