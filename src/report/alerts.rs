@@ -152,14 +152,13 @@ pub fn run(book: &Book, config: &Config, options: Options, now: Instant) -> Resu
     let name = log.next_name(now);
     let mails = mails::compose(&told, &state, mails::Run { config, name: &name, at: now, known_until })?;
     let alerts: Vec<Alert> = told.iter().map(Alert::of).collect();
-    if !options.dry_run {
-        if !decided.events.is_empty() || !state.has_run {
-            let (events, alerts, mails) = (decided.events.as_slice(), alerts.clone(), mails.as_slice());
-            log.commit(book, &name, &Commit { schema: SCHEMA, at: now, known_until, events, alerts, mails })?;
-            // Those are new; only what was missing before counts as restored.
-            restored += log.restore(book, now)?.saturating_sub(mails.len());
-            log.save(book)?;
-        }
+    let is_news = !decided.events.is_empty() || !state.has_run;
+    if is_news && !options.dry_run {
+        let (events, alerts, mails) = (decided.events.as_slice(), alerts.clone(), mails.as_slice());
+        log.commit(book, &name, &Commit { schema: SCHEMA, at: now, known_until, events, alerts, mails })?;
+        // Those are new; only what was missing before counts as restored.
+        restored += log.restore(book, now)?.saturating_sub(mails.len());
+        log.save(book)?;
     }
     Ok(Outcome { alerts, mails: mails.into_iter().map(|mail| mail.sealed).collect(), restored })
 }

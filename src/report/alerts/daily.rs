@@ -50,7 +50,7 @@ pub(super) fn news<K: Ord + Copy>(
                 let more = Count { number: count.number - known.number, cost };
                 new.entry(part).or_default().insert(day, more);
                 told.push(counted());
-            } else if count != known && count.number <= known.number || terms.seen_before.is_some() && count != known {
+            } else if count != known && (count.number <= known.number || terms.seen_before.is_some()) {
                 // Less than was told: somebody put it right, and what comes on top is new.
                 events.push(counted());
             }

@@ -62,7 +62,8 @@ pub(super) struct Spike {
 pub(super) struct Silent {
     pub source: String,
     pub since: Instant,
-    pub silent_after_micros: i64,
+    /// For so long, in microseconds.
+    pub limit_micros: i64,
     /// Budgets that are not known without it.
     pub of: BTreeSet<Scope>,
 }

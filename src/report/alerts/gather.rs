@@ -91,8 +91,8 @@ impl Reading {
         let silent = self.sources.iter().filter(|source| source.is_silent).filter_map(|source| {
             let silence = self.silences.iter().find(|it| it.source == source.name);
             let of = silence.map(|it| it.of.clone()).unwrap_or_default();
-            let (source, silent_after_micros, since) = (source.name.clone(), source.silent_after_micros, source.last?);
-            Some(Silent { source, since, silent_after_micros, of })
+            let (since, limit_micros) = (source.last?, source.silent_after_micros);
+            Some(Silent { source: source.name.clone(), since, limit_micros, of })
         });
         let (unattributed, all) = of_nobody(&rows, recent);
         Ok(Facts {

@@ -27,6 +27,9 @@ pub(super) struct Told {
     pub thread: Option<String>,
 }
 
+/// A finding in a mail, and why it is there.
+type Reason<'t> = (&'t Told, &'t Role);
+
 /// Findings of a mail that are told in full; the rest by their headlines.
 const IN_FULL: usize = 8;
 /// Headlines that are listed beside them.
@@ -67,7 +70,7 @@ pub(super) fn told(finding: &Finding, section: Section, config: &Config, now: In
 
 /// The mails, by address; findings come with the gravest first.
 pub(super) fn compose(told: &[Told], state: &State, run: Run<'_>) -> Result<Vec<Mail>, ComposeError> {
-    let mut by_address: BTreeMap<String, (Mailbox, Vec<(&Told, &Role)>)> = BTreeMap::new();
+    let mut by_address: BTreeMap<String, (Mailbox, Vec<Reason<'_>>)> = BTreeMap::new();
     for it in told {
         for (mailbox, role) in &it.to {
             let (_, findings) =
@@ -78,7 +81,7 @@ pub(super) fn compose(told: &[Told], state: &State, run: Run<'_>) -> Result<Vec<
     by_address.into_values().map(|(mailbox, findings)| mail(mailbox, &findings, state, run)).collect()
 }
 
-fn mail(to: Mailbox, findings: &[(&Told, &Role)], state: &State, run: Run<'_>) -> Result<Mail, ComposeError> {
+fn mail(to: Mailbox, findings: &[Reason<'_>], state: &State, run: Run<'_>) -> Result<Mail, ComposeError> {
     let sections: Vec<&Section> = findings.iter().map(|(told, _)| &told.section).collect();
     let page = page(findings, run);
     let rendered = page.render()?;
@@ -130,7 +133,7 @@ fn subject(sections: &[&Section]) -> String {
     }
 }
 
-fn page(findings: &[(&Told, &Role)], run: Run<'_>) -> Page {
+fn page(findings: &[Reason<'_>], run: Run<'_>) -> Page {
     let mut page = Page::default();
     let Some(((first, _), others)) = findings.split_first() else { return page };
     let (first, count) = (&first.section, findings.len());
@@ -145,7 +148,7 @@ fn page(findings: &[(&Told, &Role)], run: Run<'_>) -> Page {
         page.parts.extend(parts.iter().cloned());
     }
     if !listed.is_empty() {
-        let headline = |(told, _): &(&Told, &Role)| format!("{}: {}", told.section.tag, told.section.headline);
+        let headline = |(told, _): &Reason<'_>| format!("{}: {}", told.section.tag, told.section.headline);
         let mut items: Vec<String> = listed.iter().take(LISTED).map(headline).collect();
         let more = listed.len().saturating_sub(LISTED);
         if more > 0 {
@@ -157,7 +160,7 @@ fn page(findings: &[(&Told, &Role)], run: Run<'_>) -> Page {
     page
 }
 
-fn footer(findings: &[(&Told, &Role)], run: Run<'_>) -> Footer {
+fn footer(findings: &[Reason<'_>], run: Run<'_>) -> Footer {
     let mut roles: Vec<&Role> = findings.iter().map(|(_, role)| *role).collect();
     roles.sort();
     roles.dedup();

@@ -28,7 +28,7 @@ pub(super) fn of(finding: &Finding, config: &Config, now: Instant) -> Vec<(Mailb
     let book = Directory { config };
     let told = match finding {
         Finding::Silent(_) | Finding::Unpriced(_) => book.operators(),
-        Finding::Unattributed { .. } => [book.finance(), book.operators()].concat(),
+        Finding::Unattributed { .. } => book.finance(),
         Finding::Violations { team, .. } => book.owners(team.as_deref(), true),
         Finding::Rotation(rotation) => book.owners(rotation.team.as_deref(), true),
         Finding::Threshold { .. } | Finding::Forecast { .. } | Finding::Spike(_) | Finding::Withdrawn { .. } => {

@@ -53,9 +53,30 @@ pub(super) struct Number {
     pub before: Option<String>,
 }
 
+/// A value as data has it: exact.
+struct Value(String);
+
+impl From<Usd> for Value {
+    fn from(amount: Usd) -> Self {
+        Self(amount.to_string())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self(number.to_string())
+    }
+}
+
+impl From<Instant> for Value {
+    fn from(instant: Instant) -> Self {
+        Self(instant.to_string())
+    }
+}
+
 impl Number {
-    fn new(measure: &'static str, value: impl ToString) -> Self {
-        Self { measure, item: String::new(), value: value.to_string(), before: None }
+    fn new(measure: &'static str, value: impl Into<Value>) -> Self {
+        Self { measure, item: String::new(), value: value.into().0, before: None }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Amounts, instants and days as the texts that events and tables have.
 
+#![expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde hands over references to fields")]
+
 /// An exact amount.
 pub(super) mod usd {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -27,7 +27,7 @@ pub(super) fn threshold(statement: &Statement, level: u16, context: Context<'_>)
     lead.extend(known(statement));
     lead.push(what_is_next(statement, level, context));
     section("threshold", statement, headline, lead, context).with(
-        Number::new("threshold_percent", level),
+        Number::new("threshold_percent", i64::from(level)),
         context,
         statement,
     )
@@ -109,7 +109,7 @@ pub(super) fn withdrawn(
             )]),
         ],
         numbers: vec![
-            Number::new("threshold_percent", from),
+            Number::new("threshold_percent", i64::from(from)),
             Number { before: Some(before.to_string()), ..Number::new("spend_usd", statement.spend) },
             Number::new("budget_usd", budget),
         ],
@@ -172,7 +172,7 @@ fn what_happened(statement: &Statement, level: u16, context: Context<'_>) -> Str
         Standing::Within | Standing::Unknown => "",
     };
     let since = context.reached_at.map_or_else(String::new, |at| {
-        format!(" The threshold of {level} % was reached on {}.", moment(at, statement.calendar))
+        format!(" The threshold of {level} % was reached shortly before {}.", moment(at, statement.calendar))
     });
     format!(
         "{} has spent {} of its budget of {} for {period}{state}.{since}",
@@ -314,7 +314,7 @@ fn numbers(statement: &Statement) -> Vec<Number> {
         numbers.push(Number::new("forecast_high_usd", projection.high));
     }
     let shared = statement.lines.shared.iter();
-    numbers.extend(shared.map(|(pool, part)| Number { item: pool.clone(), ..Number::new("pool_cost_usd", part) }));
+    numbers.extend(shared.map(|(pool, part)| Number { item: pool.clone(), ..Number::new("pool_cost_usd", *part) }));
     numbers.push(Number::new("requests", statement.lines.requests));
     numbers.push(Number::new("unpriced_requests", statement.lines.unpriced_requests));
     numbers.push(Number::new("estimated_requests", statement.lines.estimated_requests));

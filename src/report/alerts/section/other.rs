@@ -3,6 +3,7 @@
 use super::{Context, Number, Section, actions, argument, brief, capitalized, day_range, drivers, who};
 use crate::{
     audit::ViolationKind,
+    money::Usd,
     report::{
         alerts::{
             drivers::Against,
@@ -13,6 +14,8 @@ use crate::{
     },
     time::{Day, Instant, span_text},
 };
+
+const WEEK: i64 = 7 * 86_400_000_000;
 
 pub(super) fn spike(spike: &Spike, context: Context<'_>) -> Section {
     let (who, tag) = who(&spike.scope, context.config);
@@ -26,7 +29,6 @@ pub(super) fn spike(spike: &Spike, context: Context<'_>) -> Section {
         note: note.to_owned(),
         tone,
     };
-    const WEEK: i64 = 7 * 86_400_000_000;
     let back = |at: Instant| at.plus_micros(-WEEK);
     let against = Against { now: (spike.from, spike.until), before: (back(spike.from), back(spike.until)) };
     let before = words::weekday(Day::from_days(spike.day.days() - 7));
@@ -79,7 +81,7 @@ pub(super) fn silent(silent: &Silent) -> Section {
         silent.of.iter().map(|scope| scope.name().map_or_else(|| "the organization".to_owned(), words::name)).collect();
     let mut lead = vec![format!(
         "The last request that the source {name} shows is of {since}. It may be silent for {}.",
-        span_text(silent.silent_after_micros)
+        span_text(silent.limit_micros)
     )];
     if !concerned.is_empty() {
         let more = concerned.len().saturating_sub(5);
@@ -107,7 +109,7 @@ pub(super) fn silent(silent: &Silent) -> Section {
         ])],
         numbers: vec![
             Number::new("last_heard", silent.since),
-            Number::new("silent_after_seconds", silent.silent_after_micros / 1_000_000),
+            Number::new("silent_after_seconds", silent.limit_micros / 1_000_000),
         ],
     }
 }
@@ -157,10 +159,11 @@ pub(super) fn violations(team: Option<&str>, days: (Day, Day), kinds: &Broken) -
     let total: i64 = kinds.values().map(|count| count.number).sum();
     let tag = team.map_or_else(|| "unattributed".to_owned(), words::name);
     let whose = team.map_or_else(|| "requests of nobody".to_owned(), |team| format!("the team {}", words::name(team)));
-    let row = |(kind, count): (&ViolationKind, &Count)| Row {
-        below: kind.remedy().to_owned(),
-        ..Row::new([kind.name().replace('_', " "), words::signed(count.number), count.cost.shown()])
-    };
+    // What has no price has no cost here either: that is not nothing.
+    let cost = |count: &Count| if count.cost == Usd::ZERO { String::new() } else { count.cost.shown() };
+    let kind_name = |kind: &ViolationKind| kind.name().replace('_', " ");
+    let row =
+        |(kind, count): (&ViolationKind, &Count)| Row::new([kind_name(kind), words::signed(count.number), cost(count)]);
     let command = format!("spendbook audit --from {} --to {}", days.0, days.1);
     let numbers = kinds.iter().flat_map(|(kind, count)| {
         let item = || kind.name().to_owned();
@@ -176,7 +179,7 @@ pub(super) fn violations(team: Option<&str>, days: (Day, Day), kinds: &Broken) -
         period: Some(format!("{}..{}", days.0, days.1.next())),
         headline: format!("{} of policy, {}", words::counted(total, "violation"), day_range(days)),
         lead: vec![format!(
-            "The audit found {} in {whose} that nobody was told of before.",
+            "The audit found {} in {whose} that nobody has been told of.",
             words::counted(total, "violation")
         )],
         parts: vec![
@@ -187,9 +190,11 @@ pub(super) fn violations(team: Option<&str>, days: (Day, Day), kinds: &Broken) -
                 rows: kinds.iter().map(row).collect(),
                 more: String::new(),
             }),
-            actions([format!(
-                "See each of them, with key, user and request: `{command}`. It says what to do about each kind."
-            )]),
+            actions(
+                std::iter::once(format!("See each of them, with key, user and request: `{command}`."))
+                    .chain(kinds.keys().map(|kind| format!("{}: {}.", kind_name(kind), kind.remedy())))
+                    .collect::<Vec<_>>(),
+            ),
         ],
         numbers: numbers.collect(),
     }
@@ -206,10 +211,10 @@ pub(super) fn unattributed(days: (Day, Day), count: Count, all: Count) -> Sectio
         name: String::new(),
         tag: "unattributed".to_owned(),
         period: Some(format!("{}..{}", days.0, days.1.next())),
-        headline: format!("{} of {requests} is nobody's", brief(count.cost)),
+        headline: format!("{requests} of nobody for {}", brief(count.cost)),
         lead: vec![format!(
-            "{requests} of {} belong to no team: {}, which is {} of all spend of those days. They are in the budget of the \
-             organization, and in that of no team.",
+            "{requests} of {} cannot be attributed to a team: {} as far as it has a price, {} of all that was spent then. \
+             It is in the spend of the organization, and in that of no team.",
             day_range(days),
             count.cost.shown(),
             words::tenths(of_cost)
