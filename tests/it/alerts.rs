@@ -431,6 +431,32 @@ fn a_forecast_is_told_before_the_budget_is_gone_and_not_twice() {
 }
 
 #[test]
+fn keys_models_and_weeks_have_budgets_too() {
+    let mut office = Office::new();
+    let budgets = "[[key]]\nname = \"nightly\"\nteam = \"chat\"\nmonthly_budget_usd = \"50\"\n\n\
+                   [models.m]\nmonthly_budget_usd = \"70\"\nthresholds = [90]\n\n[mail]";
+    office.edit("[mail]", budgets);
+    office.edit(
+        "monthly_budget_usd = \"100\"",
+        "budget = [{ period = \"week\", amount_usd = \"100\", timezone = \"Asia/Tokyo\" }]",
+    );
+    // Monday in Tokyo, Sunday in London.
+    office.spends("2026-11-15T15:00:00Z", "nightly", "40");
+    office.spends("2026-11-15T14:59:59Z", "chat-prod", "24");
+    office.spends("2026-11-16T10:00:00Z", "chat-prod", "40");
+    assert_eq!(
+        office.told("2026-11-18T02:00:00Z"),
+        [
+            "finance: [model m] 148 % of November budget, exceeded: $104 of $70",
+            "lead: [chat] 80 % of week of 16 November budget: $80 of $100 + 1 more",
+        ]
+    );
+    let key = "lead: [key nightly] 100 % of November budget, reached: $50 of $50";
+    office.spends("2026-11-18T10:00:00Z", "nightly", "10");
+    assert_eq!(office.told("2026-11-19T02:00:00Z"), [key]);
+}
+
+#[test]
 fn what_is_not_known_is_said() {
     let mut office = Office::new();
     office.spends("2026-11-03T10:00:00Z", "chat-prod", "60");
