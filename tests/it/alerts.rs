@@ -451,7 +451,8 @@ fn keys_models_and_weeks_have_budgets_too() {
             "lead: [chat] 80 % of week of 16 November budget: $80 of $100 + 1 more",
         ]
     );
-    let key = "lead: [key nightly] 100 % of November budget, reached: $50 of $50";
+    // What is spent once the model's budget is gone is a violation, too.
+    let key = "lead: [key nightly] 100 % of November budget, reached: $50 of $50 + 1 more";
     office.spends("2026-11-18T10:00:00Z", "nightly", "10");
     assert_eq!(office.told("2026-11-19T02:00:00Z"), [key]);
 }
