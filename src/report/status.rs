@@ -147,7 +147,7 @@ fn ordered(mut timelines: Vec<(Scope, Timeline)>) -> Vec<(Scope, Timeline)> {
 
 /// What the scopes tell apart; fewer columns and names are fewer rows. A key
 /// is in the totals by its name or its fingerprint.
-fn told_apart(timelines: &[(Scope, Timeline)], config: &Config) -> Vec<By> {
+pub(super) fn told_apart(timelines: &[(Scope, Timeline)], config: &Config) -> Vec<By> {
     let mut keys = BTreeSet::new();
     let mut models = BTreeSet::new();
     for (scope, _) in timelines {

@@ -253,6 +253,19 @@ fn late_data_repricing_and_corrections_move_what_stands() {
 }
 
 #[test]
+fn what_has_lost_its_price_withdraws_nothing() {
+    let mut office = Office::new();
+    office.spends("2026-11-03T10:00:00Z", "chat-prod", "96");
+    assert_eq!(office.told("2026-11-05T02:00:00Z").len(), 1);
+    let ended = "groq,m,*,input_tokens,,1M,,2026-11-01,,2026-11-05,list,a list,a mistake\n";
+    office.run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}{ended}"));
+    assert_eq!(office.told("2026-11-06T02:00:00Z"), ["operators: [model m] no price for 1 request"]);
+    let back = "groq,m,*,input_tokens,1,1M,,2026-11-01,,2026-11-06,list,a list,a correction\n";
+    office.run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}{ended}{back}"));
+    assert_eq!(office.told("2026-11-07T02:00:00Z"), NOTHING);
+}
+
+#[test]
 fn a_new_budget_withdraws_silently_and_a_smaller_one_raises() {
     let mut office = Office::new();
     office.spends("2026-11-03T10:00:00Z", "chat-prod", "96");

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     audit::ViolationKind,
-    budgets::{Scope, percent},
+    budgets::{Gap, Scope, percent},
     config::Config,
     money::Usd,
     periods::Calendar,
@@ -92,6 +92,11 @@ impl Decided {
                 thresholds: statement.thresholds.clone(),
             };
             let known = state.budgets.get(&id).cloned().unwrap_or_default();
+            // What has lost its price is not known, and no correction.
+            let is_doubtful = statement.gaps.iter().any(|gap| !matches!(gap, Gap::Silent(_)));
+            if is_doubtful && now.level() < known.standing {
+                continue;
+            }
             // Of a budget that nobody looked at before, the open period counts.
             let is_seen = !standing.is_current && !state.has_seen(&id);
             let verdict = thresholds::decide(&id, &known, &now, is_seen);

@@ -9,7 +9,7 @@ use crate::{
     money::Usd,
     report::{
         ReportError,
-        sums::{self, Names, Query, Sum},
+        sums::{self, By, Names, Query, Sum},
     },
     teams::Registry,
     time::Instant,
@@ -53,15 +53,14 @@ pub(super) struct Costs {
     spans: BTreeMap<(Instant, Instant), Vec<(Names, Sum)>>,
 }
 
-const BY: [&str; 4] = ["team", "key", "model_billed", "user"];
-
 impl Costs {
     /// Keys have the names under which they are registered.
     pub(super) fn read(book: &Book, registry: &Registry<'_>, wanted: &BTreeSet<Against>) -> Result<Self, ReportError> {
+        let by = By::columns(&["team", "key", "model_billed", "user"]);
         let mut spans: BTreeMap<(Instant, Instant), Vec<(Names, Sum)>> = BTreeMap::new();
         for &(from, until) in wanted.iter().flat_map(|it| [&it.now, &it.before]) {
             if let Entry::Vacant(vacant) = spans.entry((from, until)) {
-                let sums = sums::of(book, Query { table: DayTable::Charges, by: &BY, from, until })?;
+                let sums = sums::of(book, Query { table: DayTable::Charges, by: &by, from, until })?;
                 let named = sums.into_iter().map(|(mut names, sum)| {
                     names[1] = names[1].take().map(|key| registry.key_name(&key, from).to_owned());
                     (names, sum)

@@ -14,6 +14,7 @@ use crate::{
     budgets::{Ledger, Scope, Silence, SpendRow, Statement, Timeline, percent},
     charges::Behind,
     config::{Config, Pool},
+    floors::Floors,
     money::Usd,
     periods::{Calendar, PeriodSpan},
     policy,
@@ -21,7 +22,8 @@ use crate::{
     report::{
         ReportError,
         freshness::{self, LastRuns, SourceState},
-        sums::{self, Bucket, Query},
+        status::told_apart,
+        sums::{self, Bucket, By, Query},
     },
     teams::{Claim, OverTime, Registry, SHARED},
     time::{Day, Instant},
@@ -53,6 +55,7 @@ pub(super) struct Reading {
     sources: Vec<SourceState>,
     silences: Vec<Silence>,
     behind: BTreeMap<Day, Behind>,
+    floors: Floors,
 }
 
 impl Reading {
@@ -61,17 +64,20 @@ impl Reading {
         let (timelines, pools) = (history.budgets(config), history.pools(config));
         let known_until = LastRuns::of(book)?.known_until().unwrap_or(now).min(now);
         let from = first_needed(&timelines, now);
-        let buckets = sums::buckets(book, columns(&timelines), from, Instant::LATEST)?;
+        let buckets = sums::buckets(book, &told_apart(&timelines, config), from, Instant::LATEST)?;
         let sources = freshness::sources(book, config, now)?;
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
         let silences = freshness::silences(book, &sources, &scopes, &pools, &Registry::new(config))?;
         let behind = freshness::behind(book, from, Instant::LATEST)?;
-        Ok(Self { known_until, timelines, pools, buckets, sources, silences, behind })
+        let floors = Floors::read(book)?;
+        Ok(Self { known_until, timelines, pools, buckets, sources, silences, behind, floors })
     }
 
     pub(super) fn ledger<'r>(&'r self, registry: &Registry<'r>) -> Ledger<'r> {
         let rows = sums::spend_rows(&self.buckets, registry);
-        Ledger::new(rows, &self.pools, self.known_until, &self.silences).with_stale(self.behind.keys().copied())
+        Ledger::new(rows, &self.pools, self.known_until, &self.silences)
+            .with_stale(self.behind.keys().copied())
+            .with_spend_from(self.floors.spend_from())
     }
 
     /// Everything that is decided about.
@@ -133,24 +139,12 @@ pub(super) fn reached_at(ledger: &Ledger<'_>, statement: &Statement, level: u16)
     Some(quarter(after))
 }
 
-/// What the scopes tell apart; fewer columns are fewer rows.
-fn columns(timelines: &[(Scope, Timeline)]) -> &'static [&'static str] {
-    let is_any = |is: fn(&Scope) -> bool| timelines.iter().any(|(scope, _)| is(scope));
-    if is_any(|scope| matches!(scope, Scope::Model(_))) {
-        &["team", "key", "model_billed"]
-    } else if is_any(|scope| matches!(scope, Scope::Key(_))) {
-        &["team", "key"]
-    } else {
-        &["team"]
-    }
-}
-
 /// From when spend is needed: all there is where something rolls over, else
 /// what forecasts and spikes look at, and every period that is looked at.
 fn first_needed(timelines: &[(Scope, Timeline)], now: Instant) -> Instant {
     let mut first = now.plus_micros(-LOOK_BACK);
     for (_, timeline) in timelines {
-        if timeline.at(now).is_some_and(|budget| budget.rollover) {
+        if timeline.rolls_over() {
             return Instant::EARLIEST;
         }
         for at in looked_at(timeline, now) {
@@ -187,7 +181,10 @@ fn standings(
 ) -> Result<Vec<Standing>, AlertsError> {
     let mut standings = Vec::new();
     for at in looked_at(timeline, now) {
-        if let Some(statement) = ledger.statement(scope, timeline, at)? {
+        // Of a period that is pruned in part, nobody knows what it came to.
+        if let Some(statement) = ledger.statement(scope, timeline, at)?
+            && ledger.knows_from(statement.from)
+        {
             standings.push(Standing { kind: timeline.period(), is_current: at == now, statement });
         }
     }
@@ -265,12 +262,13 @@ fn of_nobody(rows: &[SpendRow<'_>], since: Day) -> (BTreeMap<Day, Count>, BTreeM
 /// estimate. A request without usage has no price either, and is no news about
 /// its model.
 fn unpriced(book: &Book, from: Instant, until: Instant) -> Result<Vec<Unpriced>, AlertsError> {
-    let query = Query { table: DayTable::Rollup, by: &["provider", "model_billed"], from, until };
+    let by = By::columns(&["provider", "model_billed"]);
+    let query = Query { table: DayTable::Rollup, by: &by, from, until };
     let sums = sums::of(book, query)?;
     let mut reasons = BTreeMap::new();
     if sums.values().any(|sum| sum.unpriced > 0) {
-        let by = &["provider", "model_billed", "reason"];
-        reasons = sums::of(book, Query { table: DayTable::Charges, by, ..query })?;
+        let by = By::columns(&["provider", "model_billed", "reason"]);
+        reasons = sums::of(book, Query { table: DayTable::Charges, by: &by, ..query })?;
     }
     let lacks_price = |provider: &str, model: &str| -> i64 {
         let is_of = |names: &Vec<Option<String>>| {
@@ -309,7 +307,8 @@ fn violations(book: &Book, since: Day) -> Result<BTreeMap<Option<String>, BTreeM
 /// Keys that are older than they may be and still used.
 fn rotations(book: &Book, config: &Config, now: Instant) -> Result<Vec<Rotation>, ReportError> {
     let from = now.plus_micros(-USED_WITHIN);
-    let used = sums::of(book, Query { table: DayTable::Rollup, by: &["key"], from, until: Instant::LATEST })?;
+    let by = By::columns(&["key"]);
+    let used = sums::of(book, Query { table: DayTable::Rollup, by: &by, from, until: Instant::LATEST })?;
     let registry = Registry::new(config);
     let mut found = Vec::new();
     let mut undated: BTreeMap<&str, Option<String>> = BTreeMap::new();
@@ -340,7 +339,7 @@ fn rotations(book: &Book, config: &Config, now: Instant) -> Result<Vec<Rotation>
         if undated.is_empty() {
             break;
         }
-        let query = Query { table: DayTable::Rollup, by: &["key"], from: day.start(), until: day.end() };
+        let query = Query { table: DayTable::Rollup, by: &by, from: day.start(), until: day.end() };
         for names in sums::of(book, query)?.into_keys() {
             if let Some((key, team)) = names[0].as_deref().and_then(|key| undated.remove_entry(key)) {
                 let name = registry.entry(key, now).map_or(key, |entry| &entry.name);

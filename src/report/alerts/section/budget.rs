@@ -260,7 +260,7 @@ fn gap(gap: &Gap) -> String {
         Gap::Unpriced { requests, of } => {
             format!("{} of {} have no price", words::signed(*requests), words::counted(*of, "request"))
         }
-        Gap::Stale { .. } => gap.to_string(),
+        Gap::Stale { .. } | Gap::Pruned { .. } => gap.to_string(),
     }
 }
 
