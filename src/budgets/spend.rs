@@ -50,6 +50,8 @@ pub struct Silence {
 pub struct Ledger<'a> {
     /// By time.
     rows: Vec<SpendRow<'a>>,
+    /// Places in `rows`, by team: with a thousand teams, each has few of them.
+    by_team: BTreeMap<&'a str, Vec<usize>>,
     pools: &'a OverTime<BTreeMap<String, Pool>>,
     seen_until: Instant,
     silent: &'a [Silence],
@@ -168,7 +170,11 @@ impl<'a> Ledger<'a> {
         silent: &'a [Silence],
     ) -> Self {
         rows.sort_by_key(|row| row.bucket);
-        Self { rows, pools, seen_until, silent, stale: Vec::new(), spend_from: None }
+        let mut by_team: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (place, team) in rows.iter().enumerate().filter_map(|(place, row)| Some((place, row.team?))) {
+            by_team.entry(team).or_default().push(place);
+        }
+        Self { rows, by_team, pools, seen_until, silent, stale: Vec::new(), spend_from: None }
     }
 
     /// With the UTC days whose charges are not there, or not of their usage:
@@ -234,12 +240,23 @@ impl<'a> Ledger<'a> {
             };
             Some(forecast::Spend { bucket: row.bucket, cost: row.cost, share })
         };
-        self.between(from, until).iter().filter_map(spend).collect()
+        self.between(scope, from, until).into_iter().filter_map(spend).collect()
     }
 
-    fn between(&self, from: Instant, until: Instant) -> &[SpendRow<'a>] {
+    /// The rows of a stretch of time that can concern a scope, by time.
+    fn between(&self, scope: &Scope, from: Instant, until: Instant) -> Vec<&SpendRow<'a>> {
         let at = |instant| self.rows.partition_point(|row| row.bucket < instant);
-        self.rows.get(at(from)..at(until)).unwrap_or_default()
+        let (from, until) = (at(from), at(until));
+        let Scope::Team(team) = scope else { return self.rows.get(from..until).into_iter().flatten().collect() };
+        let mut places: Vec<usize> = Vec::new();
+        let shared = self.by_team.range(SHARED..).take_while(|(team, _)| team.starts_with(SHARED));
+        let own = self.by_team.get_key_value(team.as_str()).filter(|(team, _)| !team.starts_with(SHARED));
+        for (_, of_team) in own.into_iter().chain(shared) {
+            let at = |place| of_team.partition_point(|&it| it < place);
+            places.extend_from_slice(of_team.get(at(from)..at(until)).unwrap_or_default());
+        }
+        places.sort_unstable();
+        places.into_iter().filter_map(|place| self.rows.get(place)).collect()
     }
 
     fn pools_in(&self, span: &PeriodSpan) -> &'a BTreeMap<String, Pool> {
@@ -260,7 +277,7 @@ impl<'a> Ledger<'a> {
         let pools = self.pools_in(span);
         let mut lines = Lines::default();
         let mut totals: BTreeMap<&str, Usd> = BTreeMap::new();
-        for row in self.between(from, span.until) {
+        for row in self.between(scope, from, span.until) {
             let Some(concerns) = scope.concerns(row, pools) else { continue };
             match concerns {
                 Concerns::Shared { pool, .. } => add(totals.entry(pool).or_default(), row.cost)?,
