@@ -13,9 +13,14 @@ use crate::{
     clock::Clock,
     config::Config,
     ingest::{self, IngestError},
+    mail::{self, Delivered, FailedNight},
+    ping::ping,
     policy::{self, Kept, PolicyError},
     pricing::{self, Digest, PriceBook, Refused},
-    report::{BudgetState, ReportError, Status},
+    report::{
+        BudgetState, ReportError, Status,
+        alerts::{self, AlertsError},
+    },
     runs::{self, RunRecord, Stage, StageRecord},
     time::Instant,
 };
@@ -46,6 +51,10 @@ pub enum StageError {
     Audit(#[from] AuditError),
     #[error(transparent)]
     State(#[from] ReportError),
+    #[error(transparent)]
+    Alerts(#[from] AlertsError),
+    #[error(transparent)]
+    Deliver(#[from] BookError),
     /// What it builds on failed, and has been told.
     #[error("left out: `{}` failed", .0.name())]
     LeftOut(Stage),
@@ -54,11 +63,14 @@ pub enum StageError {
 /// What each stage came to.
 #[derive(Debug)]
 pub struct Done {
+    pub started: Instant,
     pub ingest: Result<ingest::Outcome, StageError>,
     pub price: Result<charges::Outcome, StageError>,
     pub audit: Result<audit::Outcome, StageError>,
     /// Where the state of budgets was written.
     pub state: Result<PathBuf, StageError>,
+    pub alerts: Result<alerts::Outcome, StageError>,
+    pub delivery: Result<Delivered, StageError>,
 }
 
 /// Who is told how far it is.
@@ -68,25 +80,38 @@ pub trait Watch {
 }
 
 impl Night<'_> {
-    /// Runs every stage, and notes the night in the book.
+    /// Runs every stage, notes the night in the book, and tells those who
+    /// should know that it was, or that it failed.
     ///
     /// # Errors
     /// Where it cannot be noted. What stages failed at is in what is given.
     pub fn run(self, watch: &dyn Watch) -> Result<Done, BookError> {
+        let Self { config, book, .. } = self;
         let started = self.clock.now();
         // Before the prices: a mistake there does not make today's policies later ones.
-        let kept = policy::keep(self.book, self.config, started);
+        let kept = policy::keep(book, config, started);
         let ingest = self.ingest(watch);
-        let (price, audit) = match Prices::read(self.config) {
+        let (price, audit, alerts) = match Prices::read(config) {
             Ok(prices) => {
                 let options = charges::Options { memory: self.memory, ..charges::Options::known_on(started) };
-                let price = prices.apply(self.config, self.book, &options, &*watch.pricing());
-                (price.map_err(StageError::from), self.audit(&prices, kept, started))
+                let price = prices.apply(config, book, &options, &*watch.pricing());
+                let audit = self.audit(&prices, kept, started);
+                (price.map_err(StageError::from), audit, self.alerts(started))
             }
-            Err(refused) => (Err(refused.into()), Err(StageError::LeftOut(Stage::Price))),
+            Err(refused) => {
+                let left_out = || StageError::LeftOut(Stage::Price);
+                (Err(refused.into()), Err(left_out()), Err(left_out()))
+            }
         };
-        let done = Done { ingest, price, audit, state: self.state(started) };
-        runs::store(self.book, &RunRecord::of_night(started, self.clock.now(), done.records(started)))?;
+        let state = self.state(started);
+        let mut done = Done { started, ingest, price, audit, state, alerts, delivery: Ok(Delivered::default()) };
+        done.delivery = self.deliver(&done);
+        runs::store(book, &RunRecord::of_night(started, self.clock.now(), done.records()))?;
+        if let Some(url) = &config.run.ping_url
+            && let Err(error) = ping(url, done.failures().is_empty())
+        {
+            tracing::error!("{error}");
+        }
         Ok(done)
     }
 
@@ -110,19 +135,73 @@ impl Night<'_> {
         let status = Status::of(self.book, self.config, now)?;
         Ok(BudgetState::of(&status, self.config).publish(self.book, self.config)?)
     }
+
+    fn alerts(self, now: Instant) -> Result<alerts::Outcome, StageError> {
+        Ok(alerts::run(self.book, self.config, alerts::Options { dry_run: false }, now)?)
+    }
+
+    /// Tells operators what has failed until now, and sends what waits.
+    fn deliver(self, done: &Done) -> Result<Delivered, StageError> {
+        let failures = done.failures();
+        if let [first, rest @ ..] = &failures[..] {
+            let more = if rest.is_empty() { String::new() } else { format!(" + {} more", rest.len()) };
+            let (reason, summary) = (format!("{first}{more}"), failures.join("\n"));
+            let night = FailedNight { started: done.started, reason: &reason, summary: &summary };
+            mail::tell_operators(self.book, self.config, night)?;
+        }
+        Ok(mail::deliver(self.book, self.config, mail::Options::default(), self.clock.now())?)
+    }
 }
 
 impl Done {
+    /// Everything that failed, in the order of the stages, a line each.
+    pub fn failures(&self) -> Vec<String> {
+        let Self { started: _, ingest, price, audit, state, alerts, delivery } = self;
+        let mut failures = Vec::new();
+        match ingest {
+            Ok(done) => failures.extend(done.notes.iter().filter(|note| note.is_failure).map(|note| {
+                let file = note.file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
+                format!("{}:{file} {}", note.source, note.message)
+            })),
+            Err(error) => failures.extend(failure(Stage::Ingest, error)),
+        }
+        match price {
+            Ok(done) => failures.extend(done.failed.values().map(ToString::to_string)),
+            Err(error) => failures.extend(failure(Stage::Price, error)),
+        }
+        match audit {
+            Ok(done) => failures.extend(done.failed.values().map(ToString::to_string)),
+            Err(error) => failures.extend(failure(Stage::Audit, error)),
+        }
+        failures.extend(state.as_ref().err().and_then(|error| failure(Stage::State, error)));
+        failures.extend(alerts.as_ref().err().and_then(|error| failure(Stage::Alerts, error)));
+        match delivery {
+            Ok(done) => {
+                failures.extend(done.trouble.as_ref().map(|trouble| format!("{}: {trouble}", Stage::Deliver.name())))
+            }
+            Err(error) => failures.extend(failure(Stage::Deliver, error)),
+        }
+        failures
+    }
+
     /// What the record of the night says of each stage.
-    fn records(&self, known_on: Instant) -> Vec<(Stage, StageRecord<'_>)> {
-        let Self { ingest, price, audit, state } = self;
+    fn records(&self) -> Vec<(Stage, StageRecord<'_>)> {
+        let Self { started, ingest, price, audit, state, alerts, delivery } = self;
         vec![
             (Stage::Ingest, record(ingest, StageRecord::ingest)),
-            (Stage::Price, record(price, |done| StageRecord::price(known_on, done))),
+            (Stage::Price, record(price, |done| StageRecord::price(*started, done))),
             (Stage::Audit, record(audit, StageRecord::audit)),
             (Stage::State, record(state, |file| StageRecord::state(file))),
+            (Stage::Alerts, record(alerts, |done| StageRecord::alerts(done.alerts.len(), done.mails.len()))),
+            (Stage::Deliver, record(delivery, StageRecord::deliver)),
         ]
     }
+}
+
+/// What is told of a stage that failed; nothing of one that was left out, since
+/// the reason for that is told already.
+fn failure(stage: Stage, error: &StageError) -> Option<String> {
+    (!matches!(error, StageError::LeftOut(_))).then(|| format!("{}: {error}", stage.name()))
 }
 
 fn record<'d, T>(done: &'d Result<T, StageError>, of: impl FnOnce(&'d T) -> StageRecord<'d>) -> StageRecord<'d> {

@@ -10,6 +10,7 @@ use crate::{
     book::{Book, BookError},
     charges::{self, Cause, Change},
     ingest::{self, Note},
+    mail::Delivered,
     prune,
     tally::IngestTally,
     time::Instant,
@@ -23,6 +24,8 @@ pub enum Stage {
     Audit,
     /// The state of budgets for gateways.
     State,
+    Alerts,
+    Deliver,
     /// Only by its own command.
     Prune,
 }
@@ -35,6 +38,8 @@ impl Stage {
             Self::Price => "price",
             Self::Audit => "audit",
             Self::State => "budget-state",
+            Self::Alerts => "alerts",
+            Self::Deliver => "deliver",
             Self::Prune => "prune",
         }
     }
@@ -96,6 +101,16 @@ pub enum StageRecord<'r> {
     State {
         file: String,
     },
+    Alerts {
+        raised: usize,
+        mails: usize,
+    },
+    Deliver {
+        sent: usize,
+        waiting: usize,
+        failed: usize,
+        trouble: Option<String>,
+    },
     /// It could not be done, or not to its end.
     Failed {
         error: String,
@@ -147,6 +162,15 @@ impl<'r> StageRecord<'r> {
     /// Of where the state of budgets was written.
     pub fn state(file: &std::path::Path) -> Self {
         Self::State { file: file.display().to_string() }
+    }
+
+    pub fn alerts(raised: usize, mails: usize) -> Self {
+        Self::Alerts { raised, mails }
+    }
+
+    pub fn deliver(done: &Delivered) -> Self {
+        let trouble = done.trouble.as_ref().map(ToString::to_string);
+        Self::Deliver { sent: done.sent(), waiting: done.waiting(), failed: done.failed(), trouble }
     }
 
     pub fn failed(error: &dyn std::error::Error) -> Self {

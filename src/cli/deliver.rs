@@ -57,15 +57,31 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     if !session.global.quiet {
         arguments.to.write(&page(&delivered, &config))?;
     }
-    Ok(judge(&delivered, options))
+    let outcome = outcome(&delivered);
+    Ok(if options.dry_run { Outcome::Done } else { outcome })
+}
+
+/// What a delivery came to, in a line.
+pub(super) fn told(delivered: &Delivered) -> String {
+    let parts = [(delivered.sent(), "sent"), (delivered.waiting(), "in the outbox"), (delivered.failed(), "given up")];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", counted_mails(count)))
+        .collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!("{}: `spendbook deliver --dry-run` lists them\n", parts.join(", "))
+    }
 }
 
 /// What a monitor should hear; a server that does not work is told once, here.
-fn judge(delivered: &Delivered, options: Options) -> Outcome {
+pub(super) fn outcome(delivered: &Delivered) -> Outcome {
     if let Some(trouble) = &delivered.trouble {
         tracing::error!("{trouble}: {}; {}", trouble.advice(), still_waiting(delivered.waiting()));
     }
-    if options.dry_run || delivered.is_well() { Outcome::Done } else { Outcome::Partly }
+    if delivered.is_well() { Outcome::Done } else { Outcome::Partly }
 }
 
 fn still_waiting(count: usize) -> String {

@@ -1,17 +1,17 @@
 //! `spendbook run`: the night, stage after stage, under one lock.
 //!
 //! A stage that fails does not stop what does not depend on it: a price book
-//! with a mistake stops no log from being read, and what is priced already is
-//! audited. The first failure decides the exit code.
+//! with a mistake stops no log from being read and no mail from being sent. The
+//! first failure decides the exit code.
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, audit, ingest, listing, price, progress};
+use super::{Failure, Outcome, Session, audit, deliver, ingest, listing, price, progress, report};
 use crate::night::{Done, Night, StageError};
 
 /// Runs the whole night: reads what is new in every source, prices and rolls up
-/// what changed, audits it, and writes the state of budgets for gateways.
-/// Running it twice changes nothing.
+/// what changed, audits it, writes the state of budgets for gateways, raises
+/// alerts and sends mails. Running it twice changes nothing and mails nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,18 +26,20 @@ pub(super) fn run(session: &Session) -> Result<Outcome, Failure> {
     let night = Night { config: &config, book: &book, clock: &session.clock, memory: session.global.memory };
     let done = night.run(&progress::Nightly { is_interactive: session.is_interactive() })?;
     if !session.global.quiet {
-        listing::print(&report(&done))?;
+        listing::print(&summary(&done))?;
     }
     finish(done)
 }
 
 /// What every stage came to, for a person.
-pub(super) fn report(done: &Done) -> String {
-    let Done { ingest, price, audit, .. } = done;
+fn summary(done: &Done) -> String {
+    let Done { ingest, price, audit, alerts, delivery, .. } = done;
     let mut text = String::new();
     text.extend(ingest.as_ref().map(|done| ingest::report(done, false)));
     text.extend(price.as_ref().map(|done| price::report(done, false)));
     text.extend(audit.as_ref().map(audit::report));
+    text.extend(alerts.as_ref().map(report::alerts::told));
+    text.extend(delivery.as_ref().map(deliver::told));
     text
 }
 
@@ -49,6 +51,8 @@ pub(super) fn finish(done: Done) -> Result<Outcome, Failure> {
         done.price.map(|done| price::outcome(&done)),
         done.audit.map(|done| audit::outcome(&done)),
         done.state.map(|_| Outcome::Done),
+        done.alerts.map(|_| Outcome::Done),
+        done.delivery.map(|done| deliver::outcome(&done)),
     ];
     let mut worst = Outcome::Done;
     let mut first: Option<Failure> = None;
@@ -72,6 +76,8 @@ fn failure(error: StageError) -> Failure {
         StageError::Policy(error) => error.into(),
         StageError::Audit(error) => error.into(),
         StageError::State(error) => error.into(),
+        StageError::Alerts(error) => error.into(),
+        StageError::Deliver(error) => error.into(),
         error @ StageError::LeftOut(_) => error.into(),
     }
 }

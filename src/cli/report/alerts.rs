@@ -58,6 +58,15 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     Ok(Outcome::Done)
 }
 
+/// What a night raised, a line each.
+pub(in crate::cli) fn told(done: &alerts::Outcome) -> String {
+    let lines = done.alerts.iter().map(|alert| {
+        let to = if alert.to.is_empty() { "nobody: no address is known".to_owned() } else { alert.to.join(", ") };
+        format!("alert: {} (to {to})\n", alert.headline)
+    });
+    lines.collect()
+}
+
 /// Writes mails as files that a mail program opens.
 fn write(dir: &PathBuf, mails: &[Sealed]) -> anyhow::Result<()> {
     let failed = || format!("`{}` cannot be written", dir.display());
