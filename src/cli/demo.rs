@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     demo,
     ingest::{self, Broken, Note, Options, stored},
-    night::Night,
+    night::{Done, Night},
     periods::{Calendar, Period},
     report::{Status, Subject, Top},
     runs::{self, RunRecord, Stage, StageRecord},
@@ -45,8 +45,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let clock = Clock::Pinned(now);
     let night = Night { config: &config, book: &book, clock: &clock, memory: session.global.memory };
     let done = night.run(&progress::Nightly { is_interactive: session.is_interactive() })?;
-    if let (false, Ok(settled), Ok(priced)) = (session.global.quiet, &done.ingest, &done.price) {
-        let told = Told::read(&config, &book, now, [&evening, settled], priced)?;
+    if let (false, Ok(settled)) = (session.global.quiet, &done.ingest) {
+        let told = Told::read(&config, &book, now, [&evening, settled], &done)?;
         let story = Story { dir: &arguments.dir, is_new, now, told: &told };
         listing::print(&story.text())?;
     }
@@ -79,6 +79,8 @@ struct Told {
     /// What has been spent, and by which models the most of it.
     status: Status,
     models: Top,
+    /// What people hear of.
+    alerts: Vec<String>,
 }
 
 impl Told {
@@ -87,7 +89,7 @@ impl Told {
         book: &Book,
         now: Instant,
         ingests: [&ingest::Outcome; 2],
-        priced: &charges::Outcome,
+        done: &Done,
     ) -> Result<Self, Failure> {
         let (mut tally, mut notes) = (IngestTally::default(), Vec::new());
         for done in ingests {
@@ -112,8 +114,10 @@ impl Told {
         }
         let keys = config.keys.iter();
         let fingerprints = keys.filter_map(|key| Some((key.name.clone(), key.fingerprint.clone()?))).collect();
-        let unpriced = priced.failed.values().map(ToString::to_string).collect();
-        Ok(Self { tally, notes, quarantined, fingerprints, requests, days, unpriced, status, models })
+        let unpriced = done.price.iter().flat_map(|done| done.failed.values().map(ToString::to_string)).collect();
+        let alerts =
+            done.alerts.iter().flat_map(|done| done.alerts.iter().map(|alert| alert.headline.clone())).collect();
+        Ok(Self { tally, notes, quarantined, fingerprints, requests, days, unpriced, status, models, alerts })
     }
 }
 
@@ -150,6 +154,7 @@ impl Story<'_> {
             text.push_str(&format!("failed: {error}\n"));
         }
         text.push_str(&self.spend());
+        text.push_str(&self.mails());
         let shown = self.dir.join("book").join("charges").join("date=*").join("charges.parquet");
         text.push_str(&format!(
             "\nThe book: {} requests on {days} days, with what each of them cost, a Parquet file for each day:\n  {}\n",
@@ -185,6 +190,23 @@ impl Story<'_> {
             status.month.name,
             status::coverage_text(status)
         )
+    }
+
+    /// What people are told, and where their mails are.
+    fn mails(&self) -> String {
+        let Told { status, alerts, .. } = self.told;
+        let mut text = String::new();
+        if !alerts.is_empty() {
+            text.push_str("\nThose who should hear of it are told, each thing once:\n\n");
+            text.extend(alerts.iter().map(|alert| format!("  {alert}\n")));
+        }
+        let shown = self.dir.join("book").join("outbox").join("pending").join("*.eml");
+        text.push_str(&format!(
+            "\nThe outbox: {} mails, which a mail server in the config would have sent; open one with any mail program:\n  {}\n",
+            status.mails.pending,
+            shown.display()
+        ));
+        text
     }
 
     fn beginning(&self) -> String {
