@@ -25,14 +25,14 @@ def main():
     subprocess.run(night, cwd=work, check=True)
     price.tables(python, work)
     read = ingest.QUERY.format(logs=logs, out=work / "duckdb/usage")
-    query = read + price.price_query(work, f"{work}/duckdb/usage/*/*.parquet")
+    theirs = price.script(read, work, work / "duckdb/usage")
     pairs = []
     for run in range(arguments.runs + 1):  # the first pair warms the page cache up
         shutil.rmtree(work / "book", ignore_errors=True)
         a = ingest.measure(night, work)
         shutil.rmtree(work / "duckdb", ignore_errors=True)
         (work / "duckdb").mkdir()
-        b = ingest.measure([python, "-c", price.script(query)], work)
+        b = ingest.measure([python, "-c", theirs], work)
         if run == 0:
             price.compare(python, work)
         else:

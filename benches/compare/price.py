@@ -38,6 +38,10 @@ CREATE TEMP TABLE rates AS SELECT * FROM read_csv('{work}/rates.csv', columns = 
     input: 'DECIMAL(18, 12)', cached: 'DECIMAL(18, 12)', output: 'DECIMAL(18, 12)', own_cached: 'BOOLEAN'}});
 CREATE TEMP TABLE keys AS SELECT * FROM read_csv('{work}/keys.csv', columns = {{
     "key": 'VARCHAR', team: 'VARCHAR', environment: 'VARCHAR', purpose: 'VARCHAR'}});
+"""
+
+# Day by day, which is three times faster than DuckDB's own PARTITION_BY here.
+DAY = """
 COPY (
     WITH priced AS (
         SELECT u.* EXCLUDE (source_file, source_line),
@@ -76,10 +80,9 @@ COPY (
              WHEN basis = 'fallback' THEN 'estimated at the fallback price: the book has no prices of `' || model_billed || '`'
              WHEN NOT own_cached AND cached_input_tokens > 0
                  THEN '`cached_input_tokens` at the price of `input_tokens`: no price of its own' END AS reason,
-        CASE WHEN basis IN ('list', 'fallback') THEN found_id END AS price_id,
-        ts::DATE AS date
+        CASE WHEN basis IN ('list', 'fallback') THEN found_id END AS price_id
     FROM based
-) TO '{out}/charges' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (date), OVERWRITE);
+) TO '{out}/charges/{day}/charges.parquet' (FORMAT parquet, COMPRESSION zstd);
 COPY (
     SELECT time_bucket(INTERVAL 15 MINUTES, ts) AS bucket_start, team, environment, purpose, "key", provider, model,
         model_billed, tier, operation, basis,
@@ -87,11 +90,10 @@ COPY (
         {sums},
         count(*) FILTER (basis = 'unpriced') AS unpriced_requests,
         count(*) FILTER (basis = 'fallback') AS estimated_requests,
-        coalesce(sum(cost) FILTER (basis = 'fallback'), 0)::DECIMAL(38, 12) AS estimated_cost,
-        time_bucket(INTERVAL 15 MINUTES, ts)::DATE AS date
-    FROM read_parquet('{out}/charges/*/*.parquet', hive_partitioning = false)
+        coalesce(sum(cost) FILTER (basis = 'fallback'), 0)::DECIMAL(38, 12) AS estimated_cost
+    FROM read_parquet('{out}/charges/{day}/charges.parquet', hive_partitioning = false)
     GROUP BY ALL
-) TO '{out}/rollup' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (date), OVERWRITE);
+) TO '{out}/rollup/{day}/rollup.parquet' (FORMAT parquet, COMPRESSION zstd);
 """
 
 SUMS = ", ".join(
@@ -126,7 +128,7 @@ def main():
         a = ingest.measure([ours, "price", "-q"], work)
         shutil.rmtree(work / "duckdb", ignore_errors=True)
         (work / "duckdb").mkdir()
-        b = ingest.measure([python, "-c", script(price_query(work, f"{work}/book/usage/*/usage.parquet"))], work)
+        b = ingest.measure([python, "-c", script("", work, work / "book/usage")], work)
         if run == 0:
             compare(python, work)
         else:
@@ -145,12 +147,19 @@ def workspace(logs, name):
     return work
 
 
-def script(query):
-    return f"import duckdb; duckdb.sql({query!r})"
-
-
-def price_query(work, usage):
-    return PRICE.format(work=work, usage=usage, out=work / "duckdb", sums=SUMS)
+def script(first, work, usage):
+    """A program that runs the queries, and prices the days that are then in `usage`."""
+    return "\n".join(
+        [
+            "import duckdb, os",
+            f"first, price, day_query = {first!r}, {PRICE.format(work=work)!r}, {DAY!r}",
+            f"usage, out = {str(usage)!r}, {str(work / 'duckdb')!r}",
+            "duckdb.execute(first + price)",
+            "for day in sorted(os.listdir(usage)):",
+            "    os.makedirs(f'{out}/charges/{day}'), os.makedirs(f'{out}/rollup/{day}')",
+            f"    duckdb.execute(day_query.format(usage=f'{{usage}}/{{day}}/*.parquet', out=out, day=day, sums={SUMS!r}))",
+        ]
+    )
 
 
 def tables(python, work):
