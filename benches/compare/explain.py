@@ -3,8 +3,8 @@
 
 Ingests and prices the canonical workload (benches/workload.rs), then links its
 day files under further dates until there are a hundred, so that the book need
-not be made of 17 GB of logs. An id then is in several files, which is more work
-than in a real book; one that is in no file is looked for in all of them.
+not be made of 17 GB of logs. The day that ids are taken from is there once, as in
+a real book; an id that is in no file is looked for in all of them.
 
     python3 benches/compare/explain.py --logs DIR [--runs 5] [--spendbook PATH]
 """
@@ -31,8 +31,9 @@ def main():
     for stage in ["ingest", "price"]:
         subprocess.run([ours, stage, "-q"], cwd=work, check=True)
     days = sorted(path.name for path in (work / "book/usage").iterdir())
-    rows = link(work / "book", days)
-    names = pq.read_table(work / "book/usage" / days[len(days) // 2] / "usage.parquet", columns=["request_id"])
+    asked = days[len(days) // 2]
+    rows = link(work / "book", days, [day for day in days[1:] if day != asked])
+    names = pq.read_table(work / "book/usage" / asked / "usage.parquet", columns=["request_id"])
     ids = random.Random(1).sample(names["request_id"].to_pylist(), arguments.runs)
     print(f"{rows:,} rows in {DAYS} days")
     for what, wanted, status in [("an id", ids, 0), ("no id", [f"chatcmpl-none-{run}" for run in ids], 4)]:
@@ -45,20 +46,16 @@ def main():
         print(f"{what}: {statistics.median(times[1:]):.2f} s, at most {max(times[1:]):.2f} s")
 
 
-def link(book, days):
-    """Gives the files of each day to further dates; how many rows there are then."""
-    rows = 0
+def link(book, days, repeated):
+    """Gives the files of some days to earlier dates; how many rows there are then."""
     first = datetime.date.fromisoformat(days[0].removeprefix("date="))
-    for number in range(DAYS):
-        name = f"date={first - datetime.timedelta(days=number - len(days) + 1)}"
+    for number in range(DAYS - len(days)):
+        name = f"date={first - datetime.timedelta(days=number + 1)}"
         for table in ["usage", "charges", "rollup"]:
-            source = book / table / days[number % len(days)] / f"{table}.parquet"
             target = book / table / name / f"{table}.parquet"
-            if not target.exists():
-                target.parent.mkdir(exist_ok=True)
-                os.link(source, target)
-        rows += pq.ParquetFile(book / "usage" / name / "usage.parquet").metadata.num_rows
-    return rows
+            target.parent.mkdir()
+            os.link(book / table / repeated[number % len(repeated)] / target.name, target)
+    return sum(pq.ParquetFile(path).metadata.num_rows for path in book.glob("usage/*/usage.parquet"))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ SELECT 'charges', basis, count(*), sum(cost), sum(input_cost), sum(cached_input_
 FROM read_parquet('{charges}', hive_partitioning = false) GROUP BY basis
 UNION ALL
 SELECT 'rollup', basis, sum(requests), sum(cost), sum(input_cost), sum(cached_input_cost), sum(output_cost), sum(list_cost),
-    sum(cache_savings), sum(batch_savings), count(*), sum(errors), sum(estimated_cost)
+    sum(cache_savings), sum(batch_savings), count(*), {errors}, sum(estimated_cost)
 FROM read_parquet('{rollup}', hive_partitioning = false) GROUP BY basis
 ORDER BY ALL
 """
@@ -200,14 +200,14 @@ def shown(at):
     return datetime.fromtimestamp(at // 10**6, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def compare(python, work):
+def compare(python, work, errors="sum(errors)"):
     """Both must come to the same, or the comparison is worth nothing."""
     found = []
     for charges, rollup in [
         (f"{work}/book/charges/*/charges.parquet", f"{work}/book/rollup/*/rollup.parquet"),
         (f"{work}/duckdb/charges/*/*.parquet", f"{work}/duckdb/rollup/*/*.parquet"),
     ]:
-        query = TOTALS.format(charges=charges, rollup=rollup)
+        query = TOTALS.format(charges=charges, rollup=rollup, errors=errors)
         code = f"import duckdb; duckdb.sql('SET enable_progress_bar = false'); [print(*row) for row in duckdb.sql({query!r}).fetchall()]"
         found.append(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout)
     if found[0] != found[1]:
