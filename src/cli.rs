@@ -97,7 +97,7 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what the same usage would cost at other prices, models or tiers
     WhatIf(what_if::Arguments),
-    /// Tell who has to hear of it: alerts
+    /// Tell who has to hear of it: alerts, and the weekly mails
     #[command(subcommand)]
     Report(report::Command),
     /// Show budgets, how far spend is known, and how fresh the book is

@@ -14,6 +14,7 @@ pub(crate) mod render;
 mod status;
 mod sums;
 mod top;
+pub mod weekly;
 
 use std::{io, path::PathBuf};
 

@@ -1,6 +1,7 @@
 //! `spendbook report`: what people have to hear of, as mails in the outbox.
 
 pub(super) mod alerts;
+pub(super) mod weekly;
 
 use clap::Subcommand;
 
@@ -10,10 +11,13 @@ use super::{Failure, Outcome, Session};
 pub(super) enum Command {
     /// Raise alerts: budgets, spikes, silent sources, models without a price, violations, old keys
     Alerts(alerts::Arguments),
+    /// Mail each team its week, and finance everybody's
+    Weekly(weekly::Arguments),
 }
 
 pub(super) fn run(session: &Session, command: &Command) -> Result<Outcome, Failure> {
     match command {
         Command::Alerts(arguments) => alerts::run(session, arguments),
+        Command::Weekly(arguments) => weekly::run(session, arguments),
     }
 }

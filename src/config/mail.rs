@@ -3,10 +3,13 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use chrono::Weekday;
+
 use super::{
     environment::SecretFrom,
     problem::Problem,
     reader::{Item, Table},
+    settings::WEEKDAYS,
 };
 
 /// A mail address, with or without a name beside it.
@@ -21,6 +24,9 @@ pub struct Mailbox {
 pub struct Mail {
     pub from: Mailbox,
     pub transport: Transport,
+    /// The weekday from which on the weekly mails go out; without one, the first
+    /// day of the week.
+    pub weekly_on: Option<Weekday>,
 }
 
 /// How mails leave the outbox.
@@ -73,7 +79,7 @@ const LONGEST_LABEL: usize = 63;
 impl Default for Mail {
     fn default() -> Self {
         let from = Mailbox { name: Some("Spendbook".to_owned()), address: "spendbook@localhost".to_owned() };
-        Self { from, transport: Transport::Directory }
+        Self { from, transport: Transport::Directory, weekly_on: None }
     }
 }
 
@@ -161,8 +167,9 @@ pub(super) fn read(mut table: Table<'_>) -> Mail {
     };
     let from = from.and_then(|item| mailbox(&item)).unwrap_or(default.from);
     let smtp = smtp(&mut table, kind == Kind::Smtp);
+    let weekly_on = table.get("weekly_on").and_then(|item| item.one_of(WEEKDAYS));
     table.finish();
-    Mail { from, transport: smtp.map_or(Transport::Directory, Transport::Smtp) }
+    Mail { from, transport: smtp.map_or(Transport::Directory, Transport::Smtp), weekly_on }
 }
 
 /// The keys of a mail server. With `transport = "directory"` they are checked

@@ -141,7 +141,7 @@ fn the_example_of_the_design_means_what_it_says() {
         }],
         pools: BTreeMap::new(),
         models: BTreeMap::new(),
-        mail: Mail { from: mailbox("Spendbook <spendbook@example.com>"), transport: Transport::Directory },
+        mail: Mail { from: mailbox("Spendbook <spendbook@example.com>"), ..Mail::default() },
         privacy: Privacy { users: Users::Plain },
         reconcile: Reconcile::default(),
         run: Run::default(),

@@ -82,17 +82,45 @@ impl<'b> Outbox<'b> {
     pub fn restore(&self, mails: &[Sealed]) -> Result<usize, BookError> {
         let mut restored = 0;
         for mail in mails.iter().filter(|mail| is_id(&mail.id)) {
-            // Asked one by one, since what was ever sent may be much more than this.
-            let mut is_known = false;
-            for place in Place::ALL {
-                is_known = is_known || self.book.has(&place.file(&mail.id))?;
-            }
-            if !is_known {
+            if !self.has(&mail.id)? {
                 self.book.put(&Place::Pending.file(&mail.id), mail.eml.clone().into())?;
                 restored += 1;
             }
         }
         Ok(restored)
+    }
+
+    /// Whether a mail is in one of the three places. Asked one by one, since what
+    /// was ever sent may be much more than what is asked for.
+    ///
+    /// # Errors
+    /// Where the outbox cannot be read.
+    pub fn has(&self, id: &str) -> Result<bool, BookError> {
+        for place in Place::ALL {
+            if self.book.has(&place.file(id))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Puts mails into `pending` once more, wherever they are; how many that
+    /// were.
+    ///
+    /// # Errors
+    /// Where the outbox cannot be read or written.
+    pub fn again(&self, mails: &[Sealed]) -> Result<usize, BookError> {
+        let mut again = self.restore(mails)?;
+        for mail in mails.iter().filter(|mail| is_id(&mail.id)) {
+            for place in [Place::Sent, Place::Failed] {
+                if self.book.has(&place.file(&mail.id))? {
+                    self.book.rename(&place.file(&mail.id), &Place::Pending.file(&mail.id))?;
+                    again += 1;
+                }
+            }
+            self.book.delete(&failure_file(&mail.id))?;
+        }
+        Ok(again)
     }
 
     /// The ids of the mails in a place, sorted.
@@ -185,5 +213,7 @@ mod tests {
         assert_eq!(outbox.ids(Place::Pending).unwrap(), ["c", "d"]);
         assert_eq!(book.get(&Place::Pending.file("c")).unwrap().unwrap(), "c\r\n");
         assert_eq!(outbox.restore(&[mail("../../etc")]).unwrap(), 0);
+        assert_eq!(outbox.again(&mails).unwrap(), 2);
+        assert_eq!(outbox.ids(Place::Pending).unwrap(), ["a", "b", "c", "d"]);
     }
 }

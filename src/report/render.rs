@@ -74,9 +74,6 @@ pub(crate) enum Part {
         text: String,
     },
     Chart(Picture),
-    Paragraph {
-        text: String,
-    },
 }
 
 /// A number that matters.
@@ -155,7 +152,6 @@ pub(crate) struct Picture {
 pub(crate) enum Tone {
     #[default]
     Plain,
-    Good,
     Warning,
     Grave,
 }

@@ -107,6 +107,7 @@ fn lists_of_words_are_the_ones_that_are_read() {
         ("/properties/book/properties/week_start", "[book]\nweek_start = \"zz\"".to_owned()),
         ("/properties/mail/properties/transport", "[mail]\ntransport = \"zz\"".to_owned()),
         ("/properties/mail/properties/security", "[mail]\nsecurity = \"zz\"".to_owned()),
+        ("/properties/mail/properties/weekly_on", "[mail]\nweekly_on = \"zz\"".to_owned()),
         ("/properties/privacy/properties/users", "[privacy]\nusers = \"zz\"".to_owned()),
         ("/definitions/budget/properties/period", "[[organization.budget]]\nperiod = \"zz\"".to_owned()),
         ("/definitions/source/properties/role", format!("{source}\nrole = \"zz\"")),

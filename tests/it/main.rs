@@ -28,3 +28,4 @@ mod secrets;
 mod status;
 mod support;
 mod tidy;
+mod weekly;

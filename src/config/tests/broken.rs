@@ -83,7 +83,7 @@ url = "x"
     f:2:1: unknown key `subject` in `[mail]` (config-unknown-key)
      2 | subject = "x"
        | ^^^^^^^
-       = `[mail]` has `from`, `host`, `password_env`, `password_file`, `port`, `security`, `transport` and `username`
+       = `[mail]` has `ca_file`, `from`, `hello_name`, `host`, `max_per_minute`, `password_env`, `password_file`, `port`, `security`, `timeout`, `transport`, `username` and `weekly_on`
     f:4:1: unknown key `user` in `[privacy]`, did you mean `users`? (config-unknown-key)
      4 | user = "drop"
        | ^^^^

@@ -20,7 +20,7 @@ use crate::money::Usd;
 
 /// The width at which a chart is shown; there are twice as many pixels.
 pub(crate) const WIDTH: u32 = 574;
-const HEIGHT: u32 = 214;
+const HEIGHT: u32 = 232;
 const DENSITY: u32 = 2;
 
 /// A day on a chart.
@@ -57,10 +57,10 @@ pub(crate) fn daily(bars: &[Bar], legend: Legend<'_>) -> Result<Vec<u8>, RenderE
     png(&pixels, width, height)
 }
 
-const SMALL: i32 = 25;
+const SMALL: i32 = 31;
 const LEFT: i32 = 28;
-const TOP: i32 = 104;
-const BOTTOM: i32 = 66;
+const TOP: i32 = 124;
+const BOTTOM: i32 = 64;
 
 fn draw(area: &Area<'_>, bars: &[Bar], legend: Legend<'_>) -> Result<(), RenderError> {
     area.fill(&colour(GROUND)).map_err(failed)?;
@@ -102,7 +102,7 @@ fn draw(area: &Area<'_>, bars: &[Bar], legend: Legend<'_>) -> Result<(), RenderE
         }
     }
     if highest.is_none() {
-        write(area, "Nothing was spent.", (width / 2, (TOP + floor) / 2 - SMALL), HPos::Center, LIGHT.muted)?;
+        write(area, "Nothing was spent.", (width / 2, i32::midpoint(TOP, floor) - SMALL), HPos::Center, LIGHT.muted)?;
     }
     Ok(())
 }
@@ -120,10 +120,10 @@ fn draw_legend(area: &Area<'_>, legend: Legend<'_>, has_pace: bool) -> Result<()
             continue;
         }
         if is_line {
-            rectangle(area, (x, y + 12), (x + 9, y + 15), colour)?;
-            rectangle(area, (x + 14, y + 12), (x + 23, y + 15), colour)?;
+            rectangle(area, (x, y + 16), (x + 9, y + 19), colour)?;
+            rectangle(area, (x + 14, y + 16), (x + 23, y + 19), colour)?;
         } else {
-            rectangle(area, (x, y + 3), (x + 22, y + 23), colour)?;
+            rectangle(area, (x, y + 7), (x + 22, y + 27), colour)?;
         }
         write(area, name, (x + 34, y), HPos::Left, LIGHT.muted)?;
         let (wide, _) = area.estimate_text_size(name, &style(LIGHT.muted)).map_err(failed)?;

@@ -27,7 +27,8 @@ pub(super) fn write(page: &Page) -> Result<String, RenderError> {
     let mjml = templates
         .get_template("page.mjml")?
         .render(context! { page => Serde(page), light => Serde(LIGHT), dark => Serde(DARK) })?;
-    let layout = mrml::parse(&mjml).map_err(|error| RenderError::Layout(error.to_string()))?;
+    // A percentage is not torn apart at the end of a line.
+    let layout = mrml::parse(mjml.replace(" %", "\u{a0}%")).map_err(|error| RenderError::Layout(error.to_string()))?;
     // Without fonts of its own: they would be asked of the network.
     let options = RenderOptions { fonts: HashMap::new(), ..RenderOptions::default() };
     let html = layout.element.render(&options).map_err(|error| RenderError::Layout(error.to_string()))?;

@@ -40,7 +40,6 @@ fn page(name: &str) -> Page {
             Part::Table(Table::facts("", [(name.to_owned(), "1".to_owned())])),
             Part::List { heading: "Why".to_owned(), items: vec![format!("because of {name}")] },
             Part::Chart(picture),
-            Part::Paragraph { text: name.to_owned() },
         ],
         footer: Footer { lines: vec![format!("Made for {name}.")], command: "spendbook status".to_owned() },
     }
@@ -86,8 +85,6 @@ fn the_text_says_all_that_the_html_says() {
     ----------
     chatbot    $4.00
       chatbot
-
-    chatbot
 
     --
     Made for chatbot.

@@ -79,14 +79,13 @@ impl Text {
             }
             Part::Note { tone, text } => {
                 let mark = match tone {
-                    Tone::Plain | Tone::Good => "",
+                    Tone::Plain => "",
                     Tone::Warning => "Please note: ",
                     Tone::Grave => "Attention: ",
                 };
                 self.wrapped(&format!("{mark}{text}"), "");
             }
             Part::Chart(picture) => self.picture(picture),
-            Part::Paragraph { text } => self.wrapped(text, ""),
         }
     }
 

@@ -133,9 +133,15 @@ const LONGEST_NAME: usize = 44;
 /// A name from a log or a config, on one line, of a length that a table bears,
 /// and kept apart from the text around it where it is written from the right.
 pub(crate) fn name(name: &str) -> String {
+    let short = short_name(name);
+    if short.chars().any(is_from_the_right) { format!("\u{2068}{short}\u{2069}") } else { short }
+}
+
+/// The same where nothing stands around it: for subjects.
+pub(crate) fn short_name(name: &str) -> String {
     let safe = plain(name);
     let length = safe.chars().count();
-    let short: String = if length > LONGEST_NAME {
+    if length > LONGEST_NAME {
         let end = LONGEST_NAME / 3;
         let begin = LONGEST_NAME - end - 1;
         let head: String = safe.chars().take(begin).collect();
@@ -143,8 +149,7 @@ pub(crate) fn name(name: &str) -> String {
         format!("{}…{}", head.trim_end(), tail.trim_start())
     } else {
         safe
-    };
-    if short.chars().any(is_from_the_right) { format!("\u{2068}{short}\u{2069}") } else { short }
+    }
 }
 
 /// A text without characters that control something: line ends, escapes,

@@ -1,0 +1,489 @@
+//! From what the book says to a mail: everything is read once, and each scope's
+//! week is put together and rendered on its own, on every core.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{
+    Plan, WeeklyError,
+    page::{Beside, CHART, Missed, Moved},
+    parts,
+    read::{self, Cell, Name, Steps},
+    saving,
+    sources::Heard,
+    store::Figures,
+    summary::{self, Added, Broken, DaySpend, Span, Spender, Summary, Sums, WEEK},
+    table,
+    why::Why,
+};
+use crate::{
+    audit::{self, ViolationKind},
+    book::{Book, layout::DayTable},
+    budgets::{Ledger, Scope, Silence, SpendRow, Statement, Timeline, TooLarge},
+    config::{Config, Pool},
+    floors::Floors,
+    mail::{Image, Message},
+    money::Usd,
+    periods::{Calendar, Period, PeriodSpan},
+    policy,
+    pricing::PriceBook,
+    report::{
+        ReportError,
+        freshness::{self, LastRuns},
+        render::chart,
+        sums::{self, By, Query, Sum},
+    },
+    teams::{OverTime, Registry, SHARED},
+    time::{Day, Instant},
+};
+
+/// Weeks that a forecast looks back, and a correction too.
+pub(super) const WEEKS_BACK: i32 = 8;
+
+/// What everybody's mails are made from.
+#[derive(Debug)]
+pub(super) struct Reading<'c> {
+    config: &'c Config,
+    prices: Option<&'c PriceBook>,
+    timelines: Vec<(Scope, Timeline)>,
+    pools: OverTime<BTreeMap<String, Pool>>,
+    weeks: Vec<WeekSums>,
+    steps: Steps,
+    stale: BTreeSet<Day>,
+    last_runs: LastRuns,
+    /// From when on nothing was pruned.
+    spend_from: Option<Instant>,
+    now: Instant,
+}
+
+/// Who used what and through which source: by team, user and source.
+type Users = BTreeMap<Vec<Option<String>>, Sum>;
+
+/// The sums of a week in one calendar.
+#[derive(Debug)]
+struct WeekSums {
+    span: Span,
+    by_team: HashMap<Option<Name>, Vec<Cell>>,
+    /// Before, and now.
+    users: [HashMap<Option<String>, Users>; 2],
+    violations: HashMap<Option<String>, BTreeMap<ViolationKind, Broken>>,
+    heard: Heard,
+    /// The sources that were silent at its end.
+    silences: Vec<Silence>,
+}
+
+impl WeekSums {
+    fn read(book: &Book, span: &Span) -> Result<Self, WeeklyError> {
+        let mut by_team: HashMap<Option<Name>, Vec<Cell>> = HashMap::new();
+        for cell in read::cells(book, &span.days())? {
+            by_team.entry(cell.team.clone()).or_default().push(cell);
+        }
+        let users = |from, until| -> Result<HashMap<Option<String>, Users>, ReportError> {
+            let by = By::columns(&["team", "user", "source"]);
+            let query = Query { table: DayTable::Charges, by: &by, from, until };
+            let mut by_team: HashMap<Option<String>, Users> = HashMap::new();
+            for (mut names, sum) in sums::of(book, query)? {
+                let team = names.remove(0);
+                by_team.entry(team).or_default().insert(names, sum);
+            }
+            Ok(by_team)
+        };
+        let users = [users(span.before.from, span.before.until)?, users(span.week.from, span.week.until)?];
+        let mut violations: HashMap<Option<String>, BTreeMap<ViolationKind, Broken>> = HashMap::new();
+        let days = span.week.from.day()..=span.week.until.plus_micros(-1).day();
+        for day in book.days(DayTable::Violations)?.into_iter().filter(|day| days.contains(day)) {
+            audit::violations(book, day, |it| {
+                if span.week.contains(it.ts) {
+                    let broken = violations.entry(it.team).or_default().entry(it.kind).or_default();
+                    broken.times += 1;
+                    broken.requests = broken.requests.saturating_add(it.requests);
+                    broken.cost = broken.cost.checked_add(it.cost).unwrap_or(broken.cost);
+                }
+            })?;
+        }
+        let heard = Heard::read(book, span.week.from, span.week.until)?;
+        Ok(Self { span: span.clone(), by_team, users, violations, heard, silences: Vec::new() })
+    }
+
+    fn cells<'s>(&'s self, team: &str) -> impl Iterator<Item = &'s Cell> + use<'s> {
+        self.by_team.get(&Some(Name::from(team))).into_iter().flatten()
+    }
+}
+
+impl<'c> Reading<'c> {
+    /// Reads what the plans need.
+    pub(super) fn of(
+        book: &Book,
+        config: &'c Config,
+        prices: Option<&'c PriceBook>,
+        plans: &[Plan],
+        now: Instant,
+    ) -> Result<Self, WeeklyError> {
+        let history = policy::known(book, config, now)?;
+        let (timelines, pools) = (history.budgets(config), history.pools(config));
+        let mut weeks: Vec<WeekSums> = Vec::new();
+        for plan in plans {
+            if weeks.iter().all(|week| week.span != plan.span) {
+                weeks.push(WeekSums::read(book, &plan.span)?);
+            }
+        }
+        let until = plans.iter().map(|plan| plan.span.week.until).max().unwrap_or(now);
+        let from = first_needed(&timelines, plans);
+        let mut calendars: Vec<Calendar> = plans.iter().map(|plan| plan.span.calendar).collect();
+        for (_, timeline) in &timelines {
+            calendars.extend(timeline.span_at(until.plus_micros(-1)).map(|(calendar, _)| calendar));
+        }
+        let steps = Steps::read(book, &calendars, from, until)?;
+        let sources = freshness::sources(book, config, now)?;
+        for week in &mut weeks {
+            let of_week = plans.iter().filter(|plan| plan.span == week.span);
+            let scopes: Vec<Scope> = of_week.map(|plan| plan.scope.clone()).collect();
+            let sources = week.heard.at(week.span.week.until, &sources);
+            week.silences = freshness::silences(book, &sources, &scopes, &pools, &Registry::new(config))?;
+        }
+        let stale = freshness::behind(book, from, until)?.into_keys().collect();
+        let last_runs = LastRuns::of(book)?;
+        let spend_from = Floors::read(book)?.spend_from();
+        Ok(Self { config, prices, timelines, pools, weeks, steps, stale, last_runs, spend_from, now })
+    }
+
+    fn week(&self, span: &Span) -> Option<&WeekSums> {
+        self.weeks.iter().find(|week| week.span == *span)
+    }
+
+    /// As a ledger takes them: those known at the end.
+    fn pools_at(&self, span: &PeriodSpan) -> &BTreeMap<String, Pool> {
+        static NONE: BTreeMap<String, Pool> = BTreeMap::new();
+        self.pools.at(span.until.plus_micros(-1)).unwrap_or(&NONE)
+    }
+
+    /// The teams and pools whose rows are a team's, or shared by it.
+    fn names(&self, team: &str) -> Vec<String> {
+        let pools = self.pools.iter().flat_map(|(_, pools)| pools.values());
+        let shared = pools.filter(|pool| pool.shares.contains_key(team)).map(|pool| format!("{SHARED}{}", pool.name));
+        let names: BTreeSet<String> = shared.chain([team.to_owned()]).collect();
+        names.into_iter().collect()
+    }
+
+    /// What is known at the end of a week.
+    fn ledger<'s>(&'s self, rows: Vec<SpendRow<'s>>, span: &Span) -> Ledger<'s> {
+        let until = span.week.until;
+        let seen_until = self.last_runs.known_until().unwrap_or(self.now).min(until);
+        let rows = rows.into_iter().filter(|row| row.bucket < until).collect();
+        let silences = self.week(span).map(|week| week.silences.as_slice()).unwrap_or_default();
+        Ledger::new(rows, &self.pools, seen_until, silences)
+            .with_stale(self.stale.iter().copied())
+            .with_spend_from(self.spend_from)
+    }
+
+    /// How much of its budget each team has spent: of the month's, or of the
+    /// longest that it has.
+    fn team_budgets(&self, span: &Span) -> Result<BTreeMap<String, i64>, TooLarge> {
+        let teams: Vec<&String> = self.config.teams.keys().collect();
+        let percents = on_every_core(&teams, |team| {
+            let scope = Scope::Team((*team).clone());
+            let Some(timeline) = self.timelines_of(&scope).into_iter().next() else { return Ok(None) };
+            let names = self.names(team);
+            let mut rows = self.steps.rows(names.iter().map(String::as_str));
+            // A percentage needs no weeks to compare with.
+            let at = span.week.until.plus_micros(-1);
+            let rolls_over = timeline.at(at).is_some_and(|budget| budget.rollover);
+            if let Some((_, period)) = timeline.span_at(at).filter(|_| !rolls_over) {
+                rows.retain(|row| period.from <= row.bucket);
+            }
+            let statement = self.ledger(rows, span).statement(&scope, timeline, at)?;
+            Ok(statement.map(|statement| ((*team).clone(), statement.percent())))
+        });
+        percents.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    /// Everything of a plan's scope and week.
+    pub(super) fn compose(&self, plan: &Plan) -> Result<Composed, WeeklyError> {
+        let names = plan.scope.name().map(|team| self.names(team));
+        let rows = match &names {
+            Some(names) => self.steps.rows(names.iter().map(String::as_str)),
+            None => self.steps.all().ok_or_else(|| Summary::too_large(&plan.scope, &plan.span))?,
+        };
+        let ledger = self.ledger(rows, &plan.span);
+        let summary = self.summary(plan, &ledger)?;
+        let figures = |span: &PeriodSpan| figures(&ledger, &plan.scope, span);
+        let mut moved = Vec::new();
+        for (span, mailed) in &plan.mailed {
+            let now = figures(span)?;
+            if now.cost != mailed.cost {
+                moved.push(Moved { span: span.clone(), mailed: mailed.clone(), now });
+            }
+        }
+        let mut missed = Vec::new();
+        for span in &plan.missed {
+            missed.push(Missed { span: span.clone(), figures: figures(span)? });
+        }
+        let beside = Beside {
+            moved,
+            missed,
+            failed_mails: plan.failed_mails.clone(),
+            priced_on: self.last_runs.price.as_ref().map(|run| run.started),
+            reader: match &plan.scope {
+                Scope::Team(_) => "an owner of this team".to_owned(),
+                _ => "one of those in finance".to_owned(),
+            },
+            organization: self.config.organization.name.clone(),
+        };
+        let figures = figures(&plan.span.week)?;
+        // Two ways through the tables must come to the same.
+        if figures.cost != summary.cost {
+            return Err(WeeklyError::Apart { scope: plan.scope.to_string(), one: figures.cost, other: summary.cost });
+        }
+        Ok(Composed { summary, beside, figures })
+    }
+
+    fn summary(&self, plan: &Plan, ledger: &Ledger<'_>) -> Result<Summary, WeeklyError> {
+        let Plan { scope, span, .. } = plan;
+        let too_large = || Summary::too_large(scope, span);
+        let week = self.week(span).ok_or_else(too_large)?;
+        let pools = self.pools_at(&span.week);
+        let sums = match scope {
+            Scope::Team(team) => Sums {
+                cells: week.cells(team).collect(),
+                pools: pools
+                    .iter()
+                    .filter(|(_, pool)| pool.shares.contains_key(team))
+                    .map(|(name, pool)| (name.as_str(), (pool, week.cells(&format!("{SHARED}{name}")).collect())))
+                    .collect(),
+            },
+            _ => Sums { cells: week.by_team.values().flatten().collect(), pools: BTreeMap::new() },
+        };
+        let added = Added::of(scope, &sums).ok_or_else(too_large)?;
+        let [cost_before, cost] = added.totals().ok_or_else(too_large)?;
+        let shared =
+            added.shared.values().try_fold(Usd::ZERO, |sum, [before, now]| sum.checked_add(now.checked_sub(*before)?));
+        let shared = shared.ok_or_else(too_large)?;
+        let budgets = self.statements(scope, span, ledger)?;
+        let known_until = self.last_runs.known_until();
+        let is_all = *scope == Scope::Organization;
+        let instants = (span.week.until.plus_micros(-1), self.now);
+        let savings = |prices| saving::savings(&added.items, prices, instants, cost);
+        Ok(Summary {
+            scope: scope.clone(),
+            days: days(span, &added.days, &budgets),
+            why: Why::of(&added.items, shared),
+            savings: self.prices.map(savings).unwrap_or_default(),
+            users: users(week, scope).ok_or_else(too_large)?,
+            teams: if is_all {
+                summary::teams(week.by_team.values().flatten(), pools).ok_or_else(too_large)?
+            } else {
+                Vec::new()
+            },
+            team_budgets: if is_all { self.team_budgets(span)? } else { BTreeMap::new() },
+            violations: violations(week, scope),
+            unattributed: if is_all { unattributed(week).ok_or_else(too_large)? } else { Broken::default() },
+            sources: self.sources(week, scope, &sums),
+            stale: self
+                .stale
+                .iter()
+                .copied()
+                .filter(|day| span.week.from < day.end() && day.start() < span.week.until)
+                .collect(),
+            span: span.clone(),
+            cost,
+            cost_before,
+            now: added.now,
+            before: added.before,
+            shared: added.shared,
+            models: added.models,
+            keys: added.keys,
+            budgets,
+            known_until,
+        })
+    }
+
+    /// The budgets of a scope in the period that the week ends in, and in those
+    /// that ended within the week. The month's first.
+    fn statements(&self, scope: &Scope, span: &Span, ledger: &Ledger<'_>) -> Result<Vec<Statement>, TooLarge> {
+        let mut statements = Vec::new();
+        for timeline in self.timelines_of(scope) {
+            let last = ledger.statement(scope, timeline, span.week.until.plus_micros(-1))?;
+            let first = match timeline.period() {
+                Period::Day => None,
+                _ => ledger.statement(scope, timeline, span.week.from)?,
+            };
+            let first = first.filter(|first| last.as_ref().is_none_or(|last| last.period != first.period));
+            statements.extend(last.into_iter().chain(first));
+        }
+        Ok(statements)
+    }
+
+    /// The budgets of a scope, the month's first.
+    fn timelines_of(&self, scope: &Scope) -> Vec<&Timeline> {
+        let rank = |period: Period| match period {
+            Period::Month => 0,
+            Period::Quarter => 1,
+            Period::Week => 2,
+            Period::Day => 3,
+        };
+        let of_scope = self.timelines.iter().filter(|(of, _)| of == scope);
+        let mut timelines: Vec<&Timeline> = of_scope.map(|(_, timeline)| timeline).collect();
+        timelines.sort_by_key(|timeline| rank(timeline.period()));
+        timelines
+    }
+
+    /// The sources that a scope's requests came from in the two weeks; of the
+    /// organization all.
+    fn sources(&self, week: &WeekSums, scope: &Scope, sums: &Sums<'_>) -> Vec<super::sources::SourceWeek> {
+        let read_until = self.last_runs.ingest.as_ref().map_or(self.now, |run| run.started);
+        let mut sources = week.heard.of_week(self.config, &week.span, read_until);
+        if let Scope::Team(team) = scope {
+            let pools = sums.pools.keys().map(|pool| format!("{SHARED}{pool}"));
+            let names: BTreeSet<Option<String>> = pools.chain([team.clone()]).map(Some).collect();
+            let used: BTreeSet<&str> = week
+                .users
+                .iter()
+                .flat_map(|by_team| names.iter().filter_map(|name| by_team.get(name)))
+                .flat_map(|users| users.keys().filter_map(|names| names.get(1)?.as_deref()))
+                .collect();
+            sources.retain(|source| used.contains(source.name.as_str()));
+        }
+        sources
+    }
+}
+
+/// From when spend is needed: all there is where something rolls over, else the
+/// weeks that forecasts and corrections look back to.
+fn first_needed(timelines: &[(Scope, Timeline)], plans: &[Plan]) -> Instant {
+    let mut first = plans.iter().map(Plan::first).min().unwrap_or(Instant::LATEST);
+    for plan in plans {
+        for (_, timeline) in timelines.iter().filter(|(scope, _)| *scope == plan.scope) {
+            let ends = [plan.span.week.from, plan.span.week.until.plus_micros(-1)];
+            for at in ends {
+                if timeline.at(at).is_some_and(|budget| budget.rollover) {
+                    return Instant::EARLIEST;
+                }
+                if let Some((calendar, span)) = timeline.span_at(at) {
+                    first = first.min(calendar.start_of(Day::from_days(span.first.days() - WEEKS_BACK * 7)));
+                }
+            }
+        }
+    }
+    first
+}
+
+/// What a ledger says of a scope's days.
+fn figures(ledger: &Ledger<'_>, scope: &Scope, span: &PeriodSpan) -> Result<Figures, TooLarge> {
+    let lines = ledger.lines(scope, span, span.from)?;
+    let too_large = || TooLarge { scope: scope.clone(), period: span.name.clone() };
+    let shared = lines.shared.values().try_fold(Usd::ZERO, |sum, part| sum.checked_add(*part)).ok_or_else(too_large)?;
+    Ok(Figures {
+        cost: lines.total().ok_or_else(too_large)?,
+        shared,
+        estimated_cost: lines.estimated_cost,
+        requests: lines.requests,
+        unpriced: lines.unpriced_requests,
+    })
+}
+
+/// Each day, with what the first budget has for it.
+fn days(span: &Span, spent: &[[Usd; 2]], budgets: &[Statement]) -> Vec<DaySpend> {
+    let kind = budgets.first().and_then(|statement| statement.period.kind);
+    let pace = |at: Instant| {
+        let statement = budgets.iter().find(|it| it.period.kind == kind && it.from <= at && it.period.contains(at))?;
+        statement.budget().for_quantity(1, statement.period.days())
+    };
+    let day = |(at, [before, cost]): (usize, &[Usd; 2])| {
+        let day = Day::from_days(span.week.first.days() + i32::try_from(at).unwrap_or_default());
+        DaySpend { day, cost: *cost, before: *before, pace: pace(span.calendar.start_of(day)) }
+    };
+    spent.iter().enumerate().take(WEEK).map(day).collect()
+}
+
+/// Who asked; `None` where a sum would not fit.
+fn users(week: &WeekSums, scope: &Scope) -> Option<Vec<Spender>> {
+    let mut spenders: BTreeMap<Option<&str>, Spender> = BTreeMap::new();
+    for (at, by_team) in week.users.iter().enumerate() {
+        let of_team = match scope {
+            Scope::Team(team) => by_team.get(&Some(team.clone())).into_iter().collect::<Vec<_>>(),
+            _ => by_team.values().collect(),
+        };
+        for (names, sum) in of_team.into_iter().flatten() {
+            let user = names.first().and_then(Option::as_deref);
+            let spender = spenders.entry(user).or_default();
+            if at == 0 {
+                spender.cost_before = spender.cost_before.checked_add(sum.cost)?;
+            } else {
+                spender.cost = spender.cost.checked_add(sum.cost)?;
+                spender.requests = spender.requests.saturating_add(sum.requests);
+            }
+        }
+    }
+    let named = |(user, it): (Option<&str>, Spender)| Spender { names: vec![user.map(str::to_owned)], ..it };
+    Some(summary::ranked(spenders.into_iter().map(named)))
+}
+
+fn violations(week: &WeekSums, scope: &Scope) -> BTreeMap<ViolationKind, Broken> {
+    if let Scope::Team(team) = scope {
+        return week.violations.get(&Some(team.clone())).cloned().unwrap_or_default();
+    }
+    let mut all: BTreeMap<ViolationKind, Broken> = BTreeMap::new();
+    for (kind, broken) in week.violations.values().flatten() {
+        let sum = all.entry(*kind).or_default();
+        sum.times += broken.times;
+        sum.requests = sum.requests.saturating_add(broken.requests);
+        sum.cost = sum.cost.checked_add(broken.cost).unwrap_or(sum.cost);
+    }
+    all
+}
+
+/// What is nobody's; `None` where a sum would not fit.
+fn unattributed(week: &WeekSums) -> Option<Broken> {
+    let mut sum = Broken::default();
+    for cell in week.by_team.get(&None).into_iter().flatten().filter(|cell| cell.day >= WEEK) {
+        sum.requests = sum.requests.checked_add(cell.amounts.requests)?;
+        sum.cost = sum.cost.checked_add(cell.amounts.cost)?;
+    }
+    Some(sum)
+}
+
+/// A week that can be mailed.
+#[derive(Debug)]
+pub(super) struct Composed {
+    pub summary: Summary,
+    pub beside: Beside,
+    pub figures: Figures,
+}
+
+impl Composed {
+    /// The mail, but for whom it is to and what it is called.
+    pub(super) fn message(&self, config: &Config, slug: &str, now: Instant) -> Result<Message, WeeklyError> {
+        let Self { summary, beside, .. } = self;
+        let rendered = summary.page(beside).render().map_err(ReportError::from)?;
+        let legend = chart::Legend { amount: "this week", before: "a week before", pace: "budget pace" };
+        let png = chart::daily(&parts::bars(summary), legend).map_err(ReportError::from)?;
+        let list = match &summary.scope {
+            Scope::Team(team) => format!("{team}.weekly"),
+            _ => "organization.weekly".to_owned(),
+        };
+        Ok(Message {
+            id: String::new(),
+            date: now,
+            from: config.mail.from.clone(),
+            to: config.mail.from.clone(),
+            subject: summary.subject(beside),
+            text: rendered.text,
+            html: rendered.html,
+            images: vec![Image { cid: CHART.to_owned(), png }],
+            attachments: vec![table::attachment(summary, slug)],
+            list,
+            thread: None,
+        })
+    }
+}
+
+/// Does a work for each of many, on every core, in their order.
+pub(super) fn on_every_core<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len().max(1));
+    let size = items.len().div_ceil(threads).max(1);
+    let work = &work;
+    std::thread::scope(|scope| {
+        let one = |part: &'_ [T]| part.iter().map(work).collect::<Vec<R>>();
+        let parts: Vec<_> = items.chunks(size).map(|part| scope.spawn(move || one(part))).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("rendering does not panic")).collect()
+    })
+}
