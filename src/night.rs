@@ -20,6 +20,7 @@ use crate::{
     report::{
         BudgetState, ReportError, Status,
         alerts::{self, AlertsError},
+        weekly::{self, WeeklyError},
     },
     runs::{self, RunRecord, Stage, StageRecord},
     time::Instant,
@@ -54,6 +55,8 @@ pub enum StageError {
     #[error(transparent)]
     Alerts(#[from] AlertsError),
     #[error(transparent)]
+    Weekly(Box<WeeklyError>),
+    #[error(transparent)]
     Deliver(#[from] BookError),
     /// What it builds on failed, and has been told.
     #[error("left out: `{}` failed", .0.name())]
@@ -70,6 +73,7 @@ pub struct Done {
     /// Where the state of budgets was written.
     pub state: Result<PathBuf, StageError>,
     pub alerts: Result<alerts::Outcome, StageError>,
+    pub weekly: Result<weekly::Outcome, StageError>,
     pub delivery: Result<Delivered, StageError>,
 }
 
@@ -91,20 +95,22 @@ impl Night<'_> {
         // Before the prices: a mistake there does not make today's policies later ones.
         let kept = policy::keep(book, config, started);
         let ingest = self.ingest(watch);
-        let (price, audit, alerts) = match Prices::read(config) {
+        let (price, audit, alerts, weekly) = match Prices::read(config) {
             Ok(prices) => {
                 let options = charges::Options { memory: self.memory, ..charges::Options::known_on(started) };
                 let price = prices.apply(config, book, &options, &*watch.pricing());
                 let audit = self.audit(&prices, kept, started);
-                (price.map_err(StageError::from), audit, self.alerts(started))
+                let (alerts, weekly) = (self.alerts(started), self.weekly(&prices, started));
+                (price.map_err(StageError::from), audit, alerts, weekly)
             }
             Err(refused) => {
                 let left_out = || StageError::LeftOut(Stage::Price);
-                (Err(refused.into()), Err(left_out()), Err(left_out()))
+                (Err(refused.into()), Err(left_out()), Err(left_out()), Err(left_out()))
             }
         };
         let state = self.state(started);
-        let mut done = Done { started, ingest, price, audit, state, alerts, delivery: Ok(Delivered::default()) };
+        let delivery = Ok(Delivered::default());
+        let mut done = Done { started, ingest, price, audit, state, alerts, weekly, delivery };
         done.delivery = self.deliver(&done);
         runs::store(book, &RunRecord::of_night(started, self.clock.now(), done.records()))?;
         if let Some(url) = &config.run.ping_url
@@ -140,6 +146,11 @@ impl Night<'_> {
         Ok(alerts::run(self.book, self.config, alerts::Options { dry_run: false }, now)?)
     }
 
+    fn weekly(self, prices: &Prices, now: Instant) -> Result<weekly::Outcome, StageError> {
+        let options = weekly::Options { prices: Some(&prices.book), ..weekly::Options::default() };
+        weekly::run(self.book, self.config, &options, now).map_err(|error| StageError::Weekly(Box::new(error)))
+    }
+
     /// Tells operators what has failed until now, and sends what waits.
     fn deliver(self, done: &Done) -> Result<Delivered, StageError> {
         let failures = done.failures();
@@ -156,7 +167,7 @@ impl Night<'_> {
 impl Done {
     /// Everything that failed, in the order of the stages, a line each.
     pub fn failures(&self) -> Vec<String> {
-        let Self { started: _, ingest, price, audit, state, alerts, delivery } = self;
+        let Self { started: _, ingest, price, audit, state, alerts, weekly, delivery } = self;
         let mut failures = Vec::new();
         match ingest {
             Ok(done) => failures.extend(done.notes.iter().filter(|note| note.is_failure).map(|note| {
@@ -175,6 +186,7 @@ impl Done {
         }
         failures.extend(state.as_ref().err().and_then(|error| failure(Stage::State, error)));
         failures.extend(alerts.as_ref().err().and_then(|error| failure(Stage::Alerts, error)));
+        failures.extend(weekly.as_ref().err().and_then(|error| failure(Stage::Weekly, error)));
         match delivery {
             Ok(done) => {
                 failures.extend(done.trouble.as_ref().map(|trouble| format!("{}: {trouble}", Stage::Deliver.name())))
@@ -186,13 +198,20 @@ impl Done {
 
     /// What the record of the night says of each stage.
     fn records(&self) -> Vec<(Stage, StageRecord<'_>)> {
-        let Self { started, ingest, price, audit, state, alerts, delivery } = self;
+        let Self { started, ingest, price, audit, state, alerts, weekly, delivery } = self;
         vec![
             (Stage::Ingest, record(ingest, StageRecord::ingest)),
             (Stage::Price, record(price, |done| StageRecord::price(*started, done))),
             (Stage::Audit, record(audit, StageRecord::audit)),
             (Stage::State, record(state, |file| StageRecord::state(file))),
             (Stage::Alerts, record(alerts, |done| StageRecord::alerts(done.alerts.len(), done.mails.len()))),
+            (
+                Stage::Weekly,
+                record(weekly, |done| {
+                    let mails = done.mailed.iter().map(|it| it.recipients).sum();
+                    StageRecord::weekly(done.mailed.iter().map(|it| it.week.as_str()), mails)
+                }),
+            ),
             (Stage::Deliver, record(delivery, StageRecord::deliver)),
         ]
     }

@@ -1,6 +1,6 @@
 //! The record of each run: what was read, what became of it, how long it took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ pub enum Stage {
     /// The state of budgets for gateways.
     State,
     Alerts,
+    Weekly,
     Deliver,
     /// Only by its own command.
     Prune,
@@ -39,6 +40,7 @@ impl Stage {
             Self::Audit => "audit",
             Self::State => "budget-state",
             Self::Alerts => "alerts",
+            Self::Weekly => "weekly",
             Self::Deliver => "deliver",
             Self::Prune => "prune",
         }
@@ -105,6 +107,10 @@ pub enum StageRecord<'r> {
         raised: usize,
         mails: usize,
     },
+    Weekly {
+        weeks: BTreeSet<&'r str>,
+        mails: usize,
+    },
     Deliver {
         sent: usize,
         waiting: usize,
@@ -166,6 +172,11 @@ impl<'r> StageRecord<'r> {
 
     pub fn alerts(raised: usize, mails: usize) -> Self {
         Self::Alerts { raised, mails }
+    }
+
+    /// Of the weeks that were mailed, by their names, and in how many mails.
+    pub fn weekly(weeks: impl IntoIterator<Item = &'r str>, mails: usize) -> Self {
+        Self::Weekly { weeks: weeks.into_iter().collect(), mails }
     }
 
     pub fn deliver(done: &Delivered) -> Self {

@@ -9,7 +9,6 @@ use super::{Failure, Outcome, Session, listing, progress, run as night, status};
 use crate::{
     book::{Book, layout::DayTable},
     budgets::Forecast,
-    charges,
     clock::Clock,
     config::Config,
     demo,
@@ -80,7 +79,7 @@ struct Told {
     status: Status,
     models: Top,
     /// What people hear of.
-    alerts: Vec<String>,
+    headlines: Vec<String>,
 }
 
 impl Told {
@@ -115,9 +114,10 @@ impl Told {
         let keys = config.keys.iter();
         let fingerprints = keys.filter_map(|key| Some((key.name.clone(), key.fingerprint.clone()?))).collect();
         let unpriced = done.price.iter().flat_map(|done| done.failed.values().map(ToString::to_string)).collect();
-        let alerts =
-            done.alerts.iter().flat_map(|done| done.alerts.iter().map(|alert| alert.headline.clone())).collect();
-        Ok(Self { tally, notes, quarantined, fingerprints, requests, days, unpriced, status, models, alerts })
+        let alerts = done.alerts.iter().flat_map(|done| done.alerts.iter().map(|alert| alert.headline.clone()));
+        let weeks = done.weekly.iter().flat_map(|done| done.mailed.iter().map(|mailed| mailed.subject.clone()));
+        let headlines = alerts.chain(weeks).collect();
+        Ok(Self { tally, notes, quarantined, fingerprints, requests, days, unpriced, status, models, headlines })
     }
 }
 
@@ -194,11 +194,11 @@ impl Story<'_> {
 
     /// What people are told, and where their mails are.
     fn mails(&self) -> String {
-        let Told { status, alerts, .. } = self.told;
+        let Told { status, headlines, .. } = self.told;
         let mut text = String::new();
-        if !alerts.is_empty() {
+        if !headlines.is_empty() {
             text.push_str("\nThose who should hear of it are told, each thing once:\n\n");
-            text.extend(alerts.iter().map(|alert| format!("  {alert}\n")));
+            text.extend(headlines.iter().map(|line| format!("  {line}\n")));
         }
         let shown = self.dir.join("book").join("outbox").join("pending").join("*.eml");
         text.push_str(&format!(

@@ -11,7 +11,7 @@ use crate::night::{Done, Night, StageError};
 
 /// Runs the whole night: reads what is new in every source, prices and rolls up
 /// what changed, audits it, writes the state of budgets for gateways, raises
-/// alerts and sends mails. Running it twice changes nothing and mails nothing.
+/// alerts, mails each team its week once it is over, and sends what waits. Running it twice changes nothing and mails nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,12 +33,13 @@ pub(super) fn run(session: &Session) -> Result<Outcome, Failure> {
 
 /// What every stage came to, for a person.
 fn summary(done: &Done) -> String {
-    let Done { ingest, price, audit, alerts, delivery, .. } = done;
+    let Done { ingest, price, audit, alerts, weekly, delivery, .. } = done;
     let mut text = String::new();
     text.extend(ingest.as_ref().map(|done| ingest::report(done, false)));
     text.extend(price.as_ref().map(|done| price::report(done, false)));
     text.extend(audit.as_ref().map(audit::report));
     text.extend(alerts.as_ref().map(report::alerts::told));
+    text.extend(weekly.as_ref().ok().filter(|done| !done.mailed.is_empty()).map(report::weekly::told));
     text.extend(delivery.as_ref().map(deliver::told));
     text
 }
@@ -52,6 +53,7 @@ pub(super) fn finish(done: Done) -> Result<Outcome, Failure> {
         done.audit.map(|done| audit::outcome(&done)),
         done.state.map(|_| Outcome::Done),
         done.alerts.map(|_| Outcome::Done),
+        done.weekly.map(|_| Outcome::Done),
         done.delivery.map(|done| deliver::outcome(&done)),
     ];
     let mut worst = Outcome::Done;
@@ -77,6 +79,7 @@ fn failure(error: StageError) -> Failure {
         StageError::Audit(error) => error.into(),
         StageError::State(error) => error.into(),
         StageError::Alerts(error) => error.into(),
+        StageError::Weekly(error) => (*error).into(),
         StageError::Deliver(error) => error.into(),
         error @ StageError::LeftOut(_) => error.into(),
     }

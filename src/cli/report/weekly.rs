@@ -113,7 +113,7 @@ fn prices(config: &Config) -> Option<PriceBook> {
 }
 
 /// What was done, for people.
-fn told(outcome: &weekly::Outcome) -> String {
+pub(in crate::cli) fn told(outcome: &weekly::Outcome) -> String {
     let mut text = String::new();
     for MailedWeek { subject, recipients, .. } in &outcome.mailed {
         text.push_str(&format!("mailed to {}: {subject}\n", counted(count(*recipients), "person")));
