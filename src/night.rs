@@ -189,7 +189,7 @@ impl Done {
         failures.extend(weekly.as_ref().err().and_then(|error| failure(Stage::Weekly, error)));
         match delivery {
             Ok(done) => {
-                failures.extend(done.trouble.as_ref().map(|trouble| format!("{}: {trouble}", Stage::Deliver.name())))
+                failures.extend(done.trouble.as_ref().map(|trouble| format!("{}: {trouble}", Stage::Deliver.name())));
             }
             Err(error) => failures.extend(failure(Stage::Deliver, error)),
         }
