@@ -95,24 +95,27 @@ impl Night<'_> {
         // Before the prices: a mistake there does not make today's policies later ones.
         let kept = policy::keep(book, config, started);
         let ingest = self.ingest(watch);
-        let (price, audit, alerts, weekly) = match Prices::read(config) {
+        let (price, audit, prices) = match Prices::read(config) {
             Ok(prices) => {
                 let options = charges::Options { memory: self.memory, ..charges::Options::known_on(started) };
                 let price = prices.apply(config, book, &options, &*watch.pricing());
-                let audit = self.audit(&prices, kept, started);
-                let (alerts, weekly) = (self.alerts(started), self.weekly(&prices, started));
-                (price.map_err(StageError::from), audit, alerts, weekly)
+                (price.map_err(StageError::from), self.audit(&prices, kept, started), Some(prices))
             }
-            Err(refused) => {
-                let left_out = || StageError::LeftOut(Stage::Price);
-                (Err(refused.into()), Err(left_out()), Err(left_out()), Err(left_out()))
-            }
+            Err(refused) => (Err(refused.into()), Err(StageError::LeftOut(Stage::Price)), None),
         };
+        // Before anybody is told: until when the books are known is read from it.
+        let books = books(started, &ingest, &price, &audit);
+        let name = runs::store(book, &RunRecord::of_night(started, self.clock.now(), books))?;
+
         let state = self.state(started);
+        let (alerts, weekly) = match &prices {
+            Some(prices) => (self.alerts(started), self.weekly(prices, started)),
+            None => (Err(StageError::LeftOut(Stage::Price)), Err(StageError::LeftOut(Stage::Price))),
+        };
         let delivery = Ok(Delivered::default());
         let mut done = Done { started, ingest, price, audit, state, alerts, weekly, delivery };
         done.delivery = self.deliver(&done);
-        runs::store(book, &RunRecord::of_night(started, self.clock.now(), done.records()))?;
+        runs::replace(book, &name, &RunRecord::of_night(started, self.clock.now(), done.records()))?;
         if let Some(url) = &config.run.ping_url
             && let Err(error) = ping(url, done.failures().is_empty())
         {
@@ -199,10 +202,7 @@ impl Done {
     /// What the record of the night says of each stage.
     fn records(&self) -> Vec<(Stage, StageRecord<'_>)> {
         let Self { started, ingest, price, audit, state, alerts, weekly, delivery } = self;
-        vec![
-            (Stage::Ingest, record(ingest, StageRecord::ingest)),
-            (Stage::Price, record(price, |done| StageRecord::price(*started, done))),
-            (Stage::Audit, record(audit, StageRecord::audit)),
+        let rest = [
             (Stage::State, record(state, |file| StageRecord::state(file))),
             (Stage::Alerts, record(alerts, |done| StageRecord::alerts(done.alerts.len(), done.mails.len()))),
             (
@@ -213,8 +213,23 @@ impl Done {
                 }),
             ),
             (Stage::Deliver, record(delivery, StageRecord::deliver)),
-        ]
+        ];
+        books(*started, ingest, price, audit).into_iter().chain(rest).collect()
     }
+}
+
+/// What the record says of the stages that make the books.
+fn books<'d>(
+    started: Instant,
+    ingest: &'d Result<ingest::Outcome, StageError>,
+    price: &'d Result<charges::Outcome, StageError>,
+    audit: &'d Result<audit::Outcome, StageError>,
+) -> Vec<(Stage, StageRecord<'d>)> {
+    vec![
+        (Stage::Ingest, record(ingest, StageRecord::ingest)),
+        (Stage::Price, record(price, |done| StageRecord::price(started, done))),
+        (Stage::Audit, record(audit, StageRecord::audit)),
+    ]
 }
 
 /// What is told of a stage that failed; nothing of one that was left out, since

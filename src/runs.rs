@@ -296,20 +296,29 @@ impl Stored {
 /// Where the records are.
 const DIR: &str = "runs";
 
-/// Adds a run's record to the book, under a name of its own.
+/// Adds a run's record to the book, under a name of its own, which it returns.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn store(book: &Book, record: &RunRecord<'_>) -> Result<(), BookError> {
+pub fn store(book: &Book, record: &RunRecord<'_>) -> Result<Path, BookError> {
     let stem = record.started.replace(':', "");
     let taken = book.list(&Path::from(DIR))?;
     // With a pinned clock, several runs begin at the same instant.
     let same = format!("{DIR}/{stem}-{}-", record.command);
     let number = taken.iter().filter(|path| path.as_ref().starts_with(&same)).count() + 1;
     let name = Path::from(format!("{same}{number}.json"));
+    replace(book, &name, record)?;
+    Ok(name)
+}
+
+/// Writes the record of a run that has gone on since it was stored.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn replace(book: &Book, name: &Path, record: &RunRecord<'_>) -> Result<(), BookError> {
     let mut text = serde_json::to_string_pretty(record).unwrap_or_default();
     text.push('\n');
-    book.put(&name, text.into())
+    book.put(name, text.into())
 }
 
 #[cfg(test)]

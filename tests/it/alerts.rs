@@ -112,10 +112,8 @@ impl Office {
         self.run.write(&format!("logs/{:06}.jsonl", self.requests), format!("{line}\n"));
     }
 
-    /// A night: everything up to the alerts.
     fn night(&self, now: &str) {
         self.said(now, &["-q", "run"]);
-        self.said(now, &["-q", "report", "alerts"]);
     }
 
     fn said(&self, now: &str, arguments: &[&str]) -> String {
@@ -124,12 +122,12 @@ impl Office {
         ran.stdout
     }
 
-    /// All mails, by file name.
+    /// The mails of alerts, by file name; a night also mails the weeks.
     fn mails(&self) -> BTreeMap<String, Vec<u8>> {
         let mut mails = BTreeMap::new();
         for (name, bytes) in files_below(&self.run.path("book/outbox")) {
-            if name.strip_suffix(".eml").is_some() {
-                let name = name.rsplit('/').next().expect("a name").to_owned();
+            let name = name.rsplit('/').next().expect("a name").to_owned();
+            if name.starts_with("alert-") && name.strip_suffix(".eml").is_some() {
                 assert!(mails.insert(name, bytes).is_none(), "a mail is in two places");
             }
         }
