@@ -1,6 +1,7 @@
 //! The command line: arguments, one call of the library, an exit code.
 
 mod audit;
+mod completions;
 mod deliver;
 mod demo;
 mod doctor;
@@ -14,6 +15,7 @@ mod price;
 mod pricing;
 mod progress;
 mod prune;
+mod query;
 mod report;
 mod run;
 mod status;
@@ -115,11 +117,17 @@ enum Command {
     Deliver(deliver::Arguments),
     /// Remove what is older than it is to be kept
     Prune(prune::Arguments),
+    /// Answer a question in SQL
+    Query(query::Arguments),
     /// Write what other programs read
     #[command(subcommand)]
     Export(export::Command),
     /// Look everything over, and say what to fix
     Doctor(doctor::Arguments),
+    /// Write a script that completes commands in a shell
+    Completions(completions::Arguments),
+    /// Write the manual page
+    Man(completions::ManArguments),
 }
 
 /// What a command came to.
@@ -235,6 +243,9 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Prune(arguments)) => prune::run(session, &arguments),
         Some(Command::Export(command)) => export::run(session, &command),
         Some(Command::Doctor(arguments)) => doctor::run(session, &arguments),
+        Some(Command::Query(arguments)) => query::run(session, &arguments),
+        Some(Command::Completions(arguments)) => completions::run(&arguments),
+        Some(Command::Man(arguments)) => completions::man(&arguments),
         None => {
             let mut text = <Cli as clap::CommandFactory>::command().render_help().to_string();
             text.push('\n');

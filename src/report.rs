@@ -10,9 +10,11 @@
 pub mod alerts;
 mod budget_state;
 mod freshness;
+mod query;
 pub(crate) mod render;
 mod status;
 mod sums;
+mod tables;
 mod top;
 pub mod weekly;
 
@@ -22,8 +24,10 @@ use crate::{book::BookError, budgets::TooLarge, charges::ChargesError, policy::P
 
 pub use budget_state::BudgetState;
 pub use freshness::{Heard, LastRuns, SourceState, last_heard};
+pub use query::{Answer, QueryError, query};
 pub use render::RenderError;
 pub use status::{Coverage, Status, Unbudgeted};
+pub use tables::{DATE_DOC, TABLES, Table, sql_type, views};
 pub use top::{Entry, Subject, Top};
 
 /// Why there is nothing to report.

@@ -1,19 +1,21 @@
 //! `spendbook export`: what other programs read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::{Failure, Outcome, Session, listing};
 use crate::{
     book::Book,
-    report::{BudgetState, Status},
+    report::{self, BudgetState, Status, Table},
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Where each team's budget stands, for a gateway that refuses requests
     BudgetState(BudgetStateArguments),
+    /// The tables as views, for DuckDB
+    Views(ViewsArguments),
 }
 
 /// Writes a small JSON: per team spend, budget, percent, whether it is
@@ -26,9 +28,19 @@ pub(super) struct BudgetStateArguments {
     output: Option<PathBuf>,
 }
 
+/// Writes SQL that gives DuckDB a view for each table of the book:
+/// `duckdb -init views.sql`. Days that come later are seen, too.
+#[derive(Debug, Args)]
+pub(super) struct ViewsArguments {
+    /// Replace this file in one step; standard output where it is not given
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
 pub(super) fn run(session: &Session, command: &Command) -> Result<Outcome, Failure> {
     match command {
         Command::BudgetState(arguments) => budget_state(session, arguments),
+        Command::Views(arguments) => views(session, arguments),
     }
 }
 
@@ -37,9 +49,27 @@ fn budget_state(session: &Session, arguments: &BudgetStateArguments) -> Result<O
     let book = Book::open(&config.book_dir())?;
     let status = Status::of(&book, &config, session.clock.now())?;
     let text = BudgetState::of(&status, &config).to_json()?;
-    match &arguments.output {
+    write(arguments.output.as_deref(), &text)
+}
+
+fn views(session: &Session, arguments: &ViewsArguments) -> Result<Outcome, Failure> {
+    let config = session.config()?;
+    let book = Book::open(&config.book_dir())?;
+    let mut filled = Vec::new();
+    for table in &report::TABLES {
+        if !book.days(table.files())?.is_empty() {
+            filled.push(table.name());
+        }
+    }
+    let root = std::path::absolute(book.root())?;
+    let text = report::views(&root, |table: &Table| filled.contains(&table.name()));
+    write(arguments.output.as_deref(), &text)
+}
+
+fn write(output: Option<&Path>, text: &str) -> Result<Outcome, Failure> {
+    match output {
         Some(path) => listing::replace(path, text.as_bytes())?,
-        None => listing::print(&text)?,
+        None => listing::print(text)?,
     }
     Ok(Outcome::Done)
 }

@@ -11,6 +11,7 @@
 mod data;
 
 use std::{
+    borrow::Cow,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
@@ -93,6 +94,10 @@ enum Kind {
     Text,
     Count,
     Usd,
+    /// A decimal with all its digits, also for people: it need not be money.
+    Decimal,
+    /// Of a calculation that has no exact result.
+    Float,
     /// Whole percents, rounded down.
     Percent,
     /// Tenths of a percent, rounded down.
@@ -139,6 +144,15 @@ impl Column {
         Self::new(name, Kind::Usd)
     }
 
+    /// Cells are amounts, of whatever unit.
+    pub(super) const fn decimal(name: &'static str) -> Self {
+        Self::new(name, Kind::Decimal)
+    }
+
+    pub(super) const fn float(name: &'static str) -> Self {
+        Self::new(name, Kind::Float)
+    }
+
     /// Whole percents.
     pub(super) const fn percent(name: &'static str) -> Self {
         Self::new(name, Kind::Percent)
@@ -178,12 +192,13 @@ impl Column {
 }
 
 /// A value; `Null` is not known, or does not apply.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
     Null,
     Text(String),
     /// A count, percents or tenths of a percent, as its column says.
     Number(i64),
+    Float(f64),
     Usd(Usd),
     Instant(Instant),
     Flag(bool),
@@ -204,6 +219,12 @@ impl From<String> for Cell {
 impl From<i64> for Cell {
     fn from(number: i64) -> Self {
         Self::Number(number)
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(number: f64) -> Self {
+        Self::Float(number)
     }
 }
 
@@ -241,6 +262,8 @@ impl Cell {
             (Self::Number(tenths), Kind::Tenths) => words::tenths(*tenths),
             (Self::Number(tenths), Kind::Bar) => bar(*tenths),
             (Self::Number(number), _) => signed(*number),
+            (Self::Float(number), _) => number.to_string(),
+            (Self::Usd(amount), Kind::Decimal) => short_decimal(&amount.to_string()).to_owned(),
             (Self::Usd(amount), _) => amount.shown(),
             (Self::Instant(instant), _) => instant.to_string(),
             (Self::Flag(flag), _) => if *flag { "yes" } else { "no" }.to_owned(),
@@ -253,13 +276,23 @@ impl Cell {
 pub(super) struct Listing {
     /// Of its array in JSON.
     name: &'static str,
+    /// Of the columns, in their order.
+    names: Vec<Cow<'static, str>>,
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Listing {
     pub(super) fn new(name: &'static str, columns: &[Column]) -> Self {
-        Self { name, columns: columns.to_vec(), rows: Vec::new() }
+        let names = columns.iter().map(|column| column.name.into()).collect();
+        Self { name, names, columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// A listing whose columns somebody else has named: the names that they
+    /// bring are not used.
+    pub(super) fn named(name: &'static str, columns: Vec<(String, Column)>) -> Self {
+        let (names, columns) = columns.into_iter().map(|(name, column)| (Cow::Owned(name), column)).unzip();
+        Self { name, names, columns, rows: Vec::new() }
     }
 
     /// Adds a row: a cell for each column, in their order.
@@ -272,11 +305,19 @@ impl Listing {
         self.rows.is_empty()
     }
 
+    /// A column's name for people; one that somebody else gave stays as it is.
+    fn header(&self, at: usize) -> String {
+        match &self.names[at] {
+            Cow::Borrowed(name) => name.replace('_', " "),
+            Cow::Owned(name) => Cell::from(name.as_str()).shown(Kind::Text),
+        }
+    }
+
     /// As a table.
     pub(super) fn text(&self, is_terminal: bool) -> String {
         let shown: Vec<(usize, &Column)> =
             self.columns.iter().enumerate().filter(|(_, column)| column.is_shown(is_terminal)).collect();
-        let header: Vec<String> = shown.iter().map(|(_, column)| column.name.replace('_', " ")).collect();
+        let header: Vec<String> = shown.iter().map(|&(at, _)| self.header(at)).collect();
         let row = |cells: &Vec<Cell>| shown.iter().map(|&(at, column)| cells[at].shown(column.kind)).collect();
         let rows: Vec<Vec<String>> = self.rows.iter().map(row).collect();
         let is_left = |kind| matches!(kind, Kind::Text | Kind::Instant | Kind::Flag | Kind::Bar);
@@ -396,6 +437,11 @@ fn aligned(header: &[&str], rows: &[Vec<String>], alignments: &[CellAlignment], 
     lines.join("\n") + "\n"
 }
 
+/// A decimal without zeros at its end.
+fn short_decimal(text: &str) -> &str {
+    text.trim_end_matches('0').trim_end_matches('.')
+}
+
 /// A bar of up to 20 characters for tenths of a percent, to an eighth of one.
 fn bar(tenths: i64) -> String {
     const WIDTH: i64 = 20;
@@ -429,6 +475,9 @@ mod tests {
             (Cell::Number(12_345), Kind::Tenths, "1,234.5 %"),
             (Cell::Number(-5), Kind::Tenths, "-0.5 %"),
             (Cell::Usd(usd), Kind::Usd, "$1,234.56"),
+            (Cell::Usd(usd), Kind::Decimal, "1234.565"),
+            (Cell::Usd(Usd::parse("600").unwrap()), Kind::Decimal, "600"),
+            (Cell::Float(0.25), Kind::Float, "0.25"),
             (Cell::Flag(true), Kind::Flag, "yes"),
             // What a log calls a key must not steer a terminal.
             (Cell::from("\u{1b}[2Jkey\n"), Kind::Text, "\u{fffd}[2Jkey\u{fffd}"),

@@ -22,6 +22,7 @@ mod price_command;
 mod priced;
 mod props;
 mod prune;
+mod query;
 mod replay;
 mod rubbish;
 mod secrets;

@@ -34,7 +34,7 @@ pub(super) fn csv(listing: Option<&Listing>) -> anyhow::Result<Vec<u8>> {
     let Some(listing) = listing else { return Ok(Vec::new()) };
     let columns = listing.data_columns();
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(columns.iter().map(|(_, column)| column.name))?;
+    writer.write_record(columns.iter().map(|&(at, _)| render::csv::text(&listing.names[at]).into_owned()))?;
     for row in &listing.rows {
         writer.write_record(columns.iter().map(|&(at, column)| csv_text(&row[at], column.kind).into_owned()))?;
     }
@@ -47,6 +47,7 @@ fn csv_text(cell: &Cell, kind: Kind) -> Cow<'_, str> {
         Cell::Text(text) => render::csv::text(text),
         Cell::Number(tenths) if kind == Kind::Tenths => tenths_text(*tenths).into(),
         Cell::Number(number) => number.to_string().into(),
+        Cell::Float(number) => number.to_string().into(),
         Cell::Usd(amount) => amount.to_string().into(),
         Cell::Instant(instant) => instant.to_string().into(),
         Cell::Flag(flag) => flag.to_string().into(),
@@ -86,20 +87,22 @@ impl Serialize for Page {
 impl Serialize for Listing {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let columns = self.data_columns();
-        serializer.collect_seq(self.rows.iter().map(|cells| Row { columns: &columns, cells }))
+        serializer.collect_seq(self.rows.iter().map(|cells| Row { names: &self.names, columns: &columns, cells }))
     }
 }
 
 /// A row, as an object in the order of its columns.
 struct Row<'l> {
+    names: &'l [Cow<'static, str>],
     columns: &'l [(usize, &'l Column)],
     cells: &'l [Cell],
 }
 
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer
-            .collect_map(self.columns.iter().map(|&(at, column)| (column.name, Value(&self.cells[at], column.kind))))
+        serializer.collect_map(
+            self.columns.iter().map(|&(at, column)| (&self.names[at], Value(&self.cells[at], column.kind))),
+        )
     }
 }
 
@@ -113,6 +116,7 @@ impl Serialize for Value<'_> {
             Cell::Text(text) => serializer.serialize_str(text),
             Cell::Number(number) if self.1 == Kind::Tenths => serializer.serialize_f64(percent(*number)),
             Cell::Number(number) => serializer.serialize_i64(*number),
+            Cell::Float(number) => serializer.serialize_f64(*number),
             Cell::Usd(amount) => serializer.collect_str(amount),
             Cell::Instant(instant) => serializer.collect_str(instant),
             Cell::Flag(flag) => serializer.serialize_bool(*flag),
@@ -130,8 +134,10 @@ pub(super) fn parquet(listing: Option<&Listing>) -> anyhow::Result<Vec<u8>> {
     let columns = listing.data_columns();
     let arrays: Vec<ArrayRef> =
         columns.iter().map(|&(at, column)| array(column.kind, listing.rows.iter().map(|row| &row[at]))).collect();
-    let fields =
-        columns.iter().zip(&arrays).map(|((_, it), array)| Field::new(it.name, array.data_type().clone(), true));
+    let fields = columns
+        .iter()
+        .zip(&arrays)
+        .map(|(&(at, _), array)| Field::new(listing.names[at].as_ref(), array.data_type().clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let properties = WriterProperties::builder()
         .set_created_by("spendbook".to_owned())
@@ -150,11 +156,15 @@ fn array<'l>(kind: Kind, cells: impl Iterator<Item = &'l Cell>) -> ArrayRef {
         ),
         Kind::Count | Kind::Percent | Kind::Bar => Arc::new(cells.map(number).collect::<Int64Array>()),
         Kind::Tenths => Arc::new(cells.map(|cell| number(cell).map(percent)).collect::<Float64Array>()),
-        Kind::Usd => {
+        Kind::Usd | Kind::Decimal => {
             let pico = |cell: &Cell| if let Cell::Usd(amount) = cell { Some(amount.pico()) } else { None };
             let array: Decimal128Array = cells.map(pico).collect();
             let array = array.with_precision_and_scale(38, 12);
             Arc::new(array.expect("the precision and scale of `DECIMAL(38,12)` are valid"))
+        }
+        Kind::Float => {
+            let number = |cell: &Cell| if let Cell::Float(number) = cell { Some(*number) } else { None };
+            Arc::new(cells.map(number).collect::<Float64Array>())
         }
         Kind::Instant => {
             let micros = |cell: &Cell| if let Cell::Instant(instant) = cell { Some(instant.micros()) } else { None };
