@@ -19,8 +19,8 @@ fn query(run: &TestRun, sql: &str) -> String {
 
 /// A book of three days, priced by the bundled price book.
 fn book() -> TestRun {
-    let prices = concat!("path = \"book\"\npricing = \"", env!("CARGO_MANIFEST_DIR"), "/pricing\"");
-    let run = TestRun::with(&CONFIG.replace("path = \"book\"", prices));
+    let located = concat!("path = \"book\"\npricing = \"", env!("CARGO_MANIFEST_DIR"), "/pricing\"");
+    let run = TestRun::with(&CONFIG.replace("path = \"book\"", located));
     for day in 1..=3 {
         let line = |hour: i64| {
             let at = format!("2026-06-0{day}T{hour:02}:07:00Z");
