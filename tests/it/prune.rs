@@ -133,7 +133,7 @@ fn what_is_older_leaves_files_without_rows() {
     let told = prune(&run, NOW);
     let expect = format!(
         "usage {USAGE_FROM} 7 14\ncharges {CHARGES_FROM} 4 8\nrollup {ROLLUP_FROM} 2 4\nviolations {CHARGES_FROM} 4 4\n\
-         quarantine 2026-05-01 0 0\nruns 2026-06-01 6 0"
+         quarantine 2026-05-01 0 0\nruns 2026-06-01 2 0"
     );
     assert_eq!(told, expect);
     // Every file is still there and whole, those below the floor without rows.
