@@ -49,6 +49,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("month in Tokyo (LiteLLM #34896)", "src/periods/tests.rs", "months_begin_where_people_live"),
     ("projection (LiteLLM #31934)", "src/budgets/tests/forecast.rs", "a_daily_budget_is_projected_to_midnight"),
     ("exactly 100 % (Budget #293)", "tests/it/status.rs", "a_budget_is_reached_at_its_last_digit"),
+    ("restart after 80 % (preflight #455)", "tests/it/alerts.rs", "each_threshold_is_told_once_however_often_it_runs"),
     ("Anthropic cost report", "src/money.rs", "cents_are_shifted_exactly"),
 ];
 
