@@ -157,7 +157,7 @@ fn what_is_older_leaves_files_without_rows() {
         assert!(!bytes.windows(9).any(|window| window == b"chat-prod"), "{name}");
     }
     // The records of the last run of each command say how fresh the book is.
-    assert_eq!(files_below(&run.path("book/runs")).len(), before.2 - 6 + 1);
+    assert_eq!(files_below(&run.path("book/runs")).len(), before.2 - 2 + 1);
 
     // Again there is nothing to do, and a longer time brings nothing back.
     let pruned = tables(&run);
