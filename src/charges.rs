@@ -43,7 +43,7 @@ use crate::{
 };
 
 pub use compare::Change;
-pub(crate) use file::{DayFile, properties as table_properties};
+pub(crate) use file::DayFile;
 pub use find::{FoundRequest, find};
 pub use state::{Behind, Cause, behind, is_digest_of_inputs, last_pricing, note_pricing};
 pub use totals::Totals;

@@ -31,6 +31,7 @@ pub mod charges;
 pub mod ingest;
 pub mod prune;
 pub mod runs;
+pub mod totals;
 
 // How it reaches people, and the program that watches over the night.
 pub mod mail;

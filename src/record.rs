@@ -6,6 +6,7 @@
 //! A quantity that nobody reported is `None`, never `0`.
 
 mod derived;
+mod totals;
 mod violations;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use std::borrow::Cow;
 use crate::time::Instant;
 
 pub use derived::{AMOUNTS, CHARGES, PRICED, PROVENANCE, ROLLUP, ROLLUP_KEYS};
+pub use totals::TOTALS;
 pub use violations::VIOLATIONS;
 
 /// Text that borrows from the log line where it can.
@@ -257,6 +259,17 @@ named!(
         Estimated = "estimated",
         Partial = "partial",
         Missing = "missing",
+    }
+);
+
+named!(
+    /// What a line of `totals` tells.
+    Measure {
+        /// Quantities.
+        Usage = "usage",
+        /// Money.
+        Cost = "cost",
+        Both = "both",
     }
 );
 

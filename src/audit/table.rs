@@ -14,8 +14,11 @@ use super::{
     violation::{Violation, ViolationKind},
 };
 use crate::{
-    book::{Book, Upload, layout::DayTable, schema::arrow_schema},
-    charges::table_properties,
+    book::{
+        Book, Upload,
+        layout::DayTable,
+        schema::{arrow_schema, table_properties},
+    },
     money::Usd,
     record::VIOLATIONS,
     time::{Day, Instant},

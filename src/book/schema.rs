@@ -1,9 +1,16 @@
 //! Arrow schemas from the one table of columns, with each column's
-//! documentation in its metadata.
+//! documentation in its metadata, and how derived tables are written: the same
+//! rows give the same bytes.
 
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::{
+    arrow::add_encoded_arrow_schema_to_metadata,
+    basic::{Compression, Encoding, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties},
+    schema::types::ColumnPath,
+};
 
 use crate::record::{Column, ColumnType};
 
@@ -30,4 +37,32 @@ fn data_type(kind: ColumnType) -> DataType {
         ColumnType::Bool => DataType::Boolean,
         ColumnType::Decimal => DataType::Decimal128(38, 12),
     }
+}
+
+/// Rows in a row group of a derived table.
+pub const TABLE_ROW_GROUP: usize = 1 << 17;
+
+/// How a derived table is written.
+pub fn table_properties(columns: &[Column]) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_created_by("spendbook".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(TABLE_ROW_GROUP))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true);
+    for column in columns {
+        let path = ColumnPath::from(column.name);
+        builder = match column.kind {
+            ColumnType::Timestamp | ColumnType::Int64 => builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            // A column of few amounts, often all 0, is small as a dictionary;
+            // one of many is told apart early, before one is built in vain.
+            ColumnType::Decimal => builder.set_column_dictionary_page_size_limit(path, 1 << 16),
+            _ => builder,
+        };
+    }
+    let mut properties = builder.build();
+    add_encoded_arrow_schema_to_metadata(&arrow_schema(columns), &mut properties);
+    properties
 }

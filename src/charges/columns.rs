@@ -18,17 +18,21 @@ use parquet::{
 };
 
 use super::{
-    file::properties,
     price::{Priced, UNKNOWN},
     slice::{Applied, Applying},
 };
-use crate::{book::schema::arrow_schema, pricing::Label, record::PRICED, teams::Attribution};
+use crate::{
+    book::schema::{arrow_schema, table_properties},
+    pricing::Label,
+    record::PRICED,
+    teams::Attribution,
+};
 
 /// Encodes the columns of [`PRICED`], in their order.
 pub(super) fn encode(applied: &Applied<'_>, priced: Priced) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
     let schema = arrow_schema(PRICED);
     let root = ArrowSchemaConverter::new().convert(&schema)?;
-    let file = SerializedFileWriter::new(std::io::sink(), root.root_schema_ptr(), Arc::new(properties(PRICED)))?;
+    let file = SerializedFileWriter::new(std::io::sink(), root.root_schema_ptr(), Arc::new(table_properties(PRICED)))?;
     let writers = ArrowRowGroupWriterFactory::new(&file, schema).create_column_writers(0)?;
     let mut chunks = Vec::with_capacity(PRICED.len());
     for ((column, mut writer), array) in PRICED.iter().zip(writers).zip(arrays(applied, priced)) {

@@ -15,7 +15,7 @@ use polars::prelude::*;
 
 use super::{
     ChargesError, columns,
-    file::{self, DayFile, EncodedGroup, properties},
+    file::{self, DayFile, EncodedGroup},
     price::{BadRow, Used},
     rollup::{self, Rows},
     slice::{Applied, Numbered, Rules},
@@ -26,7 +26,7 @@ use crate::{
     book::{
         Book, Upload,
         layout::{DIGEST_KEY, DayTable, SCHEMA_KEY, SCHEMA_VERSION},
-        schema::arrow_schema,
+        schema::{arrow_schema, table_properties},
     },
     record::{CHARGES, METERS, PROVENANCE, ROLLUP, USAGE},
     time::Day,
@@ -150,9 +150,9 @@ impl DayWriter {
         };
         let to = target.upload(&DayTable::Charges.file(day))?;
         let schema = ArrowSchemaConverter::new().convert(&arrow_schema(&CHARGES)).map_err(failed(DayTable::Charges))?;
-        let charges = SerializedFileWriter::new(to, schema.root_schema_ptr(), Arc::new(properties(&CHARGES)));
+        let charges = SerializedFileWriter::new(to, schema.root_schema_ptr(), Arc::new(table_properties(&CHARGES)));
         let to = target.upload(&DayTable::Rollup.file(day))?;
-        let rollup = ArrowWriter::try_new(to, arrow_schema(&ROLLUP), Some(properties(&ROLLUP)));
+        let rollup = ArrowWriter::try_new(to, arrow_schema(&ROLLUP), Some(table_properties(&ROLLUP)));
         Ok(Self {
             day,
             charges: charges.map_err(failed(DayTable::Charges))?,

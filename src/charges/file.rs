@@ -1,22 +1,17 @@
-//! Day files of the book, opened to read, and how `charges` and `rollup` are
-//! written: the same rows give the same bytes.
+//! Day files of the book, opened to read, and row groups copied as they stand.
 
 use std::{io::Cursor, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use parquet::{
-    arrow::add_encoded_arrow_schema_to_metadata,
-    basic::{Compression, Encoding, ZstdLevel},
     bloom_filter::Sbbf,
     column::writer::ColumnCloseResult,
     errors::ParquetError,
     file::{
         metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
-        properties::{EnabledStatistics, WriterProperties},
         reader::{ChunkReader, Length},
         writer::SerializedRowGroupWriter,
     },
-    schema::types::ColumnPath,
 };
 use polars::{io::mmap::MmapBytesReader, prelude::*};
 
@@ -25,14 +20,9 @@ use crate::{
     book::{
         Book, Stored,
         layout::{DIGEST_KEY, DayTable},
-        schema::arrow_schema,
     },
-    record::{self, ColumnType},
     time::Day,
 };
-
-/// Rows in a row group of `rollup`. Those of `charges` are those of `usage`.
-pub(super) const ROW_GROUP: usize = 1 << 17;
 
 /// A day's file, with what its end says about it.
 #[derive(Debug)]
@@ -174,29 +164,4 @@ impl ChunkReader for EncodedGroup {
         }
         Ok(rest.split_to(length))
     }
-}
-
-/// How a derived table is written.
-pub(crate) fn properties(columns: &[record::Column]) -> WriterProperties {
-    let mut builder = WriterProperties::builder()
-        .set_created_by("spendbook".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true);
-    for column in columns {
-        let path = ColumnPath::from(column.name);
-        builder = match column.kind {
-            ColumnType::Timestamp | ColumnType::Int64 => builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-            // A column of few amounts, often all 0, is small as a dictionary;
-            // one of many is told apart early, before one is built in vain.
-            ColumnType::Decimal => builder.set_column_dictionary_page_size_limit(path, 1 << 16),
-            _ => builder,
-        };
-    }
-    let mut properties = builder.build();
-    add_encoded_arrow_schema_to_metadata(&arrow_schema(columns), &mut properties);
-    properties
 }

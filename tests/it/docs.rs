@@ -12,7 +12,7 @@ use spendbook::{
         parse::{Outcomes, Parser},
     },
     record::{
-        CHARGES, Column, ColumnType, CostColumn, METERS, PRICED, PROVENANCE, ROLLUP, USAGE, Unit, UsageRecord,
+        CHARGES, Column, ColumnType, CostColumn, METERS, PRICED, PROVENANCE, ROLLUP, TOTALS, USAGE, Unit, UsageRecord,
         VIOLATIONS,
     },
 };
@@ -98,6 +98,11 @@ One row per quarter of an hour and combination of the columns up to `basis`; {ro
 `model_not_allowed` and `max_tokens_exceeded` have a row per request, `unknown_key` and `unknown_team` one per key and day, `budget_exhausted` one per key, budget and day, and the limits per minute one per stretch of time above the limit. [AUDIT.md](AUDIT.md) says exactly what is counted.
 
 {violations}
+## `totals`: what providers say in sum
+
+A row per line of a provider's answer, in `totals/source=…/date=2026-11-15/totals.parquet`: a file per source and UTC day. It is what charges are held against, and never one of them: sources overlap, and `usage` and `cost` tell the same twice, so add up the rows of one source and one measure only. A (source, day) is replaced whole by the latest answer that told all of it.
+
+{totals}
 ## Meters: every quantity that has a price
 
 A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` names.
@@ -108,6 +113,7 @@ A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` 
         rollup = columns(ROLLUP.iter()),
         rollup_count = ROLLUP.len(),
         violations = columns(VIOLATIONS),
+        totals = columns(TOTALS.iter()),
     )
 }
 

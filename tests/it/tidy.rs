@@ -12,7 +12,7 @@ const LONGEST: usize = 700;
 const STAGES: &[&[&str]] = &[
     &["record", "money", "time", "clock", "tally", "json", "secrets", "replace"],
     &["config", "book", "pricing", "teams", "periods", "budgets", "policy", "floors"],
-    &["ingest", "charges"],
+    &["ingest", "charges", "totals"],
     &["audit", "prune"],
     &["runs", "mail", "ping", "bundled", "demo"],
     &["report"],
