@@ -14,6 +14,7 @@ mod keys;
 mod mail;
 mod problem;
 mod reader;
+mod remote;
 mod settings;
 mod source;
 pub mod templates;
@@ -33,6 +34,7 @@ pub use environment::{CONFIG_VARIABLE, Secret, SecretError, SecretFrom, locate};
 pub use keys::{Holder, Key, Pool};
 pub use mail::{Mail, Mailbox, Security, Smtp, Transport};
 pub use problem::Problem;
+pub use remote::{REMOTE_FORMATS, Remote, RemoteFormat, remote_format};
 pub use settings::{Book, KeptTable, Privacy, Reconcile, Run, Users};
 pub use source::{FORMATS, IdentityBy, Role, Source};
 
@@ -184,17 +186,20 @@ fn read(mut root: Table<'_>, path: &Path, formats: &[&'static str]) -> Config {
 }
 
 /// Where texts stand that may look like credentials and are none: names of
-/// keys, which the one who registers them chose, and the name to log in as,
-/// which some mail services make from an access key's public id.
+/// keys, which the one who registers them chose, and names to log in as, which
+/// some services make from a key's public half.
 fn shown_names(document: &DeTable<'_>) -> Vec<Span> {
     let key_names = document.get("key").and_then(|keys| keys.get_ref().as_array()).into_iter().flat_map(|keys| {
         keys.iter().flat_map(|key| ["name", "replaces"].map(|name| key.get_ref().get(name)).into_iter().flatten())
     });
     let username = document.get("mail").and_then(|mail| mail.get_ref().get("username"));
     let is_id = |name: &str| name.starts_with("AKIA") && name.len() <= 24;
+    let sources = document.get("source").and_then(|sources| sources.get_ref().as_array()).into_iter().flatten();
+    let public_keys = sources.filter_map(|source| source.get_ref().get("username"));
     key_names
         .filter(|name| name.get_ref().as_str().is_some_and(document::reads_as_name))
         .chain(username.filter(|name| name.get_ref().as_str().is_some_and(is_id)))
+        .chain(public_keys.filter(|name| name.get_ref().as_str().is_some_and(|name| name.starts_with("pk-lf-"))))
         .map(|name| name.span().into())
         .collect()
 }

@@ -19,6 +19,9 @@ pub mod config;
 pub mod floors;
 pub mod pricing;
 
+// How providers and gateways are asked.
+pub mod http;
+
 // Whose it is, by whose calendar, and against what budget.
 pub mod budgets;
 pub mod periods;

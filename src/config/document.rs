@@ -209,7 +209,7 @@ pub(super) const SECRET_KEYS: &[&str] =
     &["password", "passwd", "pass", "secret", "token", "api_key", "apikey", "api-key", "auth_token", "smtp_password"];
 
 /// Keys that name where a secret is, and in whose place some write the secret.
-const NEAR_SECRET_KEYS: &[&str] = &["password_env"];
+const NEAR_SECRET_KEYS: &[&str] = &["password_env", "token_env"];
 
 /// Notes every credential in the text, comments included, except in `allowed`.
 pub(super) fn find_secrets(text: &str, allowed: &[Span], problems: &Problems<'_>) {

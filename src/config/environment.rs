@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{problem::Problem, reader::Item};
+
 /// Names the config file, where `--config` does not.
 pub const CONFIG_VARIABLE: &str = "SPENDBOOK_CONFIG";
 
@@ -84,6 +86,45 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Where a secret is, by the two keys that can say so; `names` are theirs, and a
+/// variable's as an example.
+pub(super) fn one_secret(
+    env: Option<&Item<'_>>,
+    file: Option<&Item<'_>>,
+    names: [&'static str; 3],
+) -> Option<SecretFrom> {
+    let [env_key, file_key, _] = names;
+    let variable = env.and_then(|item| env_name(item, names));
+    match (env, file) {
+        (Some(_), Some(file)) => {
+            file.add(Problem::Conflict {
+                found: format!("both `{env_key}` and `{file_key}` are there"),
+                expected: "one of them".to_owned(),
+            });
+            None
+        }
+        (Some(_), None) => variable.map(SecretFrom::Env),
+        (None, Some(file)) => file.text().map(|path| SecretFrom::File(PathBuf::from(path))),
+        (None, None) => None,
+    }
+}
+
+/// The name of an environment variable; a secret written in its place must not
+/// be shown.
+fn env_name(item: &Item<'_>, [key, _, example]: [&'static str; 3]) -> Option<String> {
+    let text = item.raw_text().unwrap_or_default();
+    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit());
+    if !is_name {
+        let what = key.trim_end_matches("_env");
+        item.add(Problem::Secret {
+            advice: format!("`{key}` is the name of an environment variable, like `{example}`, not the {what}"),
+        });
+    }
+    is_name.then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 use chrono::Weekday;
 
 use super::{
-    environment::SecretFrom,
+    environment::{self, SecretFrom},
     problem::Problem,
     reader::{Item, Table},
-    settings::WEEKDAYS,
+    settings::{WEEKDAYS, timeout},
 };
 
 /// A mail address, with or without a name beside it.
@@ -216,37 +216,13 @@ fn hello_name(item: &Item<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn timeout(item: &Item<'_>) -> Option<Duration> {
-    const SECOND: i64 = 1_000_000;
-    /// Longer than any standard asks a client to wait.
-    const MOST: i64 = 10 * 60 * SECOND;
-    let expected = "a time like \"30s\" or \"2m\", up to 10 minutes";
-    let micros = item.duration(&[('s', SECOND), ('m', 60 * SECOND)], expected)?;
-    if micros > MOST {
-        item.bad(expected, None);
-        return None;
-    }
-    u64::try_from(micros).ok().map(Duration::from_micros)
-}
-
 fn login(table: &mut Table<'_>) -> Option<(String, SecretFrom)> {
     let username = table.get("username");
     let env = table.get("password_env");
     let file = table.get("password_file");
     let name = username.as_ref().and_then(Item::string);
-    let variable = env.as_ref().and_then(env_name);
-    let password = match (&env, &file) {
-        (Some(_), Some(file)) => {
-            file.add(Problem::Conflict {
-                found: "both `password_env` and `password_file` are there".to_owned(),
-                expected: "one of them".to_owned(),
-            });
-            None
-        }
-        (Some(_), None) => variable.map(SecretFrom::Env),
-        (None, Some(file)) => file.text().map(|path| SecretFrom::File(PathBuf::from(path))),
-        (None, None) => None,
-    };
+    let names = ["password_env", "password_file", "SMTP_PASSWORD"];
+    let password = environment::one_secret(env.as_ref(), file.as_ref(), names);
     match (username, env.or(file)) {
         (Some(username), None) => username.add(Problem::Conflict {
             found: "`username` is there without a password".to_owned(),
@@ -259,22 +235,6 @@ fn login(table: &mut Table<'_>) -> Option<(String, SecretFrom)> {
         _ => {}
     }
     Some((name?, password?))
-}
-
-/// The name of an environment variable; a password written in its place must
-/// not be shown.
-fn env_name(item: &Item<'_>) -> Option<String> {
-    let text = item.raw_text().unwrap_or_default();
-    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !text.is_empty()
-        && !text.starts_with(|c: char| c.is_ascii_digit());
-    if !is_name {
-        item.add(Problem::Secret {
-            advice: "`password_env` is the name of an environment variable, like `SMTP_PASSWORD`, not the password"
-                .to_owned(),
-        });
-    }
-    is_name.then(|| text.to_owned())
 }
 
 #[cfg(test)]

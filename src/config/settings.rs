@@ -1,6 +1,6 @@
 //! The small tables: `[book]`, `[privacy]`, `[reconcile]` and `[run]`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use chrono::Weekday;
 use chrono_tz::Tz;
@@ -211,8 +211,22 @@ pub(super) fn read_run(mut table: Table<'_>) -> Run {
     Run { ping_url, budget_state }
 }
 
+/// A time to wait for an answer.
+pub(super) fn timeout(item: &Item<'_>) -> Option<Duration> {
+    const SECOND: i64 = 1_000_000;
+    /// Longer than any standard asks a client to wait.
+    const MOST: i64 = 10 * 60 * SECOND;
+    let expected = "a time like \"30s\" or \"2m\", up to 10 minutes";
+    let micros = item.duration(&[('s', SECOND), ('m', 60 * SECOND)], expected)?;
+    if micros > MOST {
+        item.bad(expected, None);
+        return None;
+    }
+    u64::try_from(micros).ok().map(Duration::from_micros)
+}
+
 /// A URL to request, without a name and password in it.
-fn url(item: &Item<'_>) -> Option<String> {
+pub(super) fn url(item: &Item<'_>) -> Option<String> {
     let expected = "a URL that begins with `https://` or `http://`";
     let text = item.text_of(expected)?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));

@@ -7,6 +7,7 @@ use super::{
     document::Span,
     problem::{Problem, nearest},
     reader::{Item, Table},
+    remote::{self, Remote, remote_format},
 };
 
 /// What a source's records are for.
@@ -35,8 +36,11 @@ pub struct Source {
     pub name: String,
     /// The name of a format, or `auto`.
     pub format: String,
-    /// A glob or directory, relative to the config's directory.
+    /// A glob or directory, relative to the config's directory; empty where the
+    /// source is asked over HTTP.
     pub path: String,
+    /// Where it is asked over HTTP; none where it is read from files.
+    pub remote: Option<Remote>,
     /// Who bills, where the record does not say; lower case.
     pub provider: Option<String>,
     pub role: Role,
@@ -62,6 +66,7 @@ impl Default for Source {
             name: String::new(),
             format: "auto".to_owned(),
             path: String::new(),
+            remote: None,
             provider: None,
             role: Role::Books,
             tier: None,
@@ -96,6 +101,9 @@ pub const FORMATS: &[&str] = &[
     "langfuse",
     "portkey",
     "helicone",
+    "litellm-api",
+    "langfuse-api",
+    "cloudflare-api",
     CUSTOM,
     AUTO,
 ];
@@ -136,13 +144,18 @@ fn read(mut table: Table<'_>, name: String, timezone: Tz, formats: &[&'static st
     let default = Source::default();
     let format = table.required("format", "the name of a log format, or `auto`");
     let format = format.and_then(|item| known_format(&item, formats)).unwrap_or(default.format);
-    let path = table.required("path", "where the logs are, like \"logs/*.jsonl\"");
+    let path = match remote_format(&format) {
+        Some(_) => table.get("path"),
+        None => table.required("path", "where the logs are, like \"logs/*.jsonl\""),
+    };
+    let remote = remote::read(&mut table, &format, path.is_some());
     let provider = table.get("provider").and_then(|item| item.string()).map(|name| name.to_lowercase());
     let custom = read_custom(&mut table, &format, provider.is_some());
     let source = Source {
         name,
         format,
         path: path.and_then(|item| pattern(&item)).unwrap_or_default(),
+        remote,
         provider,
         role: table
             .get("role")
@@ -183,7 +196,8 @@ fn known_format(item: &Item<'_>, formats: &[&'static str]) -> Option<String> {
     None
 }
 
-const NO_URL: &str = "a path or a glob on this machine, since logs are read from files";
+const NO_URL: &str = "a path or a glob on this machine: an address is a `url`, and the `format` one that is asked over \
+                      HTTP";
 const NO_GROQ_USAGE: &str = "a path or a glob on this machine: Groq has no usage endpoint (it answers 404 \
                              `unknown_url`), so read the logs of the gateway in front of it";
 

@@ -23,7 +23,10 @@ use lettre::{
 };
 
 use super::message::{MailError, address, one_line};
-use crate::config::{Config, Mailbox, Secret, SecretError, Security, Smtp};
+use crate::{
+    config::{Config, Mailbox, Secret, SecretError, Security, Smtp},
+    http::certificate_text,
+};
 
 /// Why no mail can be sent now.
 #[derive(Debug, thiserror::Error)]
@@ -406,17 +409,4 @@ fn io_cause(error: &SmtpError) -> Option<&std::io::Error> {
 /// What is behind an error, without the library's own words for it.
 fn causes(error: &SmtpError) -> String {
     one_line(&error.source().map_or_else(|| error.to_string(), ToString::to_string), LONGEST_ANSWER)
-}
-
-fn certificate_text(cause: &rustls::CertificateError) -> String {
-    use rustls::CertificateError as Cause;
-    match cause {
-        Cause::UnknownIssuer => "nobody who is trusted here has signed it".to_owned(),
-        Cause::Expired | Cause::ExpiredContext { .. } => "it has expired".to_owned(),
-        Cause::NotValidYet | Cause::NotValidYetContext { .. } => {
-            "it is not valid yet; is this machine's clock right?".to_owned()
-        }
-        Cause::NotValidForName | Cause::NotValidForNameContext { .. } => "it is for another name".to_owned(),
-        other => one_line(&other.to_string(), LONGEST_ANSWER),
-    }
 }

@@ -14,6 +14,7 @@ mod docs;
 mod errors;
 mod faults;
 mod formats;
+mod http_client;
 mod import;
 mod known_answers;
 mod mutations;

@@ -2,6 +2,7 @@
 //! and a book; the real binary in an empty environment at a fixed time; and the
 //! book read back with arrow, as an analyst would, not with our own reader.
 
+pub(crate) mod provider;
 pub(crate) mod smtp;
 
 use std::{

@@ -11,7 +11,7 @@ const LONGEST: usize = 700;
 /// Modules by stage: a module may import its own stage and those before it.
 const STAGES: &[&[&str]] = &[
     &["record", "money", "time", "clock", "tally", "json", "secrets", "replace"],
-    &["config", "book", "pricing", "teams", "periods", "budgets", "policy", "floors"],
+    &["config", "book", "pricing", "teams", "periods", "budgets", "policy", "floors", "http"],
     &["ingest", "charges", "totals"],
     &["audit", "prune"],
     &["runs", "mail", "ping", "bundled", "demo"],

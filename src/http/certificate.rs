@@ -1,0 +1,17 @@
+//! What is wrong with a server's certificate, in words.
+
+use super::fault::one_line;
+
+/// Why a certificate is not trusted.
+pub(crate) fn certificate_text(cause: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as Cause;
+    match cause {
+        Cause::UnknownIssuer => "nobody who is trusted here has signed it".to_owned(),
+        Cause::Expired | Cause::ExpiredContext { .. } => "it has expired".to_owned(),
+        Cause::NotValidYet | Cause::NotValidYetContext { .. } => {
+            "it is not valid yet; is this machine's clock right?".to_owned()
+        }
+        Cause::NotValidForName | Cause::NotValidForNameContext { .. } => "it is for another name".to_owned(),
+        other => one_line(&other.to_string()),
+    }
+}
