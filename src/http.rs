@@ -210,7 +210,8 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(15);
 pub fn place(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    secrets::redact(&format!("{}://{host}{port}{}", url.scheme(), url.path())).into_owned()
+    let parts: Vec<_> = url.path().split('/').map(secrets::redact).collect();
+    format!("{}://{host}{port}{}", url.scheme(), parts.join("/"))
 }
 
 fn headers(request: &Request<'_>) -> Result<HeaderMap, Fault> {

@@ -133,9 +133,7 @@ impl<'d> Table<'d> {
                     "[mail]" => {
                         "set `password_env` to the name of an environment variable, or `password_file` to a file"
                     }
-                    "[[source]]" => {
-                        "set `token_env` to the name of an environment variable, or `token_file` to a file"
-                    }
+                    "[[source]]" => "set `token_env` to the name of an environment variable, or `token_file` to a file",
                     _ => "remove it: nothing in this table needs one",
                 };
                 self.add(span, Problem::Secret { advice: advice.to_owned() });

@@ -66,7 +66,7 @@ pub struct Remote {
     pub gateway: Option<String>,
     /// The first day that is asked for; 30 days back where it is not given.
     pub since: Option<Day>,
-    /// So many days, today's among them, are asked for again in every run.
+    /// So many days before today are asked for again, since entries come late.
     pub lookback_days: u32,
     /// For each answer.
     pub timeout: Duration,
@@ -79,8 +79,7 @@ const LOOKBACK_DAYS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The keys that say something only beside `url`.
-const KEYS: [&str; 8] =
-    ["token_env", "token_file", "username", "account", "gateway", "since", "lookback", "ca_file"];
+const KEYS: [&str; 8] = ["token_env", "token_file", "username", "account", "gateway", "since", "lookback", "ca_file"];
 
 /// Reads `url` and what belongs to it; `has_path` where the source has a `path`.
 pub(super) fn read(table: &mut Table<'_>, format: &str, has_path: bool) -> Option<Remote> {
@@ -119,10 +118,12 @@ pub(super) fn read(table: &mut Table<'_>, format: &str, has_path: bool) -> Optio
         None => known.default_url.map(str::to_owned),
     };
     if url.is_none() && known.default_url.is_none() {
-        table.missing("url", "the address to ask, like \"https://litellm.example.com\", or `path` for recorded answers");
+        table
+            .missing("url", "the address to ask, like \"https://litellm.example.com\", or `path` for recorded answers");
     }
     let get = |key: &str| others.iter().find(|(name, _)| *name == key).map(|(_, item)| item);
-    let token = environment::one_secret(get("token_env"), get("token_file"), ["token_env", "token_file", "LITELLM_KEY"]);
+    let token =
+        environment::one_secret(get("token_env"), get("token_file"), ["token_env", "token_file", "LITELLM_KEY"]);
     check_needs(table, known, &others);
     let day = |micros: i64| u32::try_from(micros / DAY).ok();
     let lookback = get("lookback").and_then(|item| item.duration(&[('d', DAY), ('w', 7 * DAY)], LOOKBACK));
@@ -184,4 +185,89 @@ fn segment(item: &Item<'_>) -> Option<String> {
         return None;
     }
     Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Config, ConfigErrors, Source, parse_with};
+
+    fn parse(source: &str) -> Result<Config, ConfigErrors> {
+        let formats = ["openai", "litellm-api", "langfuse-api", "cloudflare-api"];
+        parse_with(&format!("[[source]]\nname = \"a\"\n{source}"), Path::new("f"), &formats)
+    }
+
+    fn source(text: &str) -> Source {
+        parse(text).unwrap_or_else(|errors| panic!("{errors}")).sources.remove(0)
+    }
+
+    #[test]
+    fn what_is_asked_over_http_has_an_address_and_what_belongs_to_it() {
+        let found = source(
+            "format = \"litellm-api\"\nurl = \"https://litellm.example.com/\"\ntoken_env = \"LITELLM_KEY\"\n\
+             since = \"2026-11-01\"\nlookback = \"1w\"\ntimeout = \"5s\"\nca_file = \"ca.pem\"",
+        );
+        let expect = Remote {
+            url: "https://litellm.example.com".to_owned(),
+            token: Some(SecretFrom::Env("LITELLM_KEY".to_owned())),
+            username: None,
+            account: None,
+            gateway: None,
+            since: Day::parse("2026-11-01"),
+            lookback_days: 7,
+            timeout: Duration::from_secs(5),
+            ca_file: Some(PathBuf::from("ca.pem")),
+        };
+        assert_eq!((found.path.as_str(), found.remote), ("", Some(expect)));
+
+        let found = source(
+            "format = \"langfuse-api\"\nusername = \"pk-lf-1234abcd-12ab-34cd-56ef-1234567890ab\"\ntoken_file = \"t\"",
+        );
+        let remote = found.remote.unwrap();
+        assert_eq!(remote.url, "https://cloud.langfuse.com");
+        assert_eq!(remote.token, Some(SecretFrom::File(PathBuf::from("t"))));
+        assert_eq!((remote.lookback_days, remote.timeout), (3, Duration::from_mins(1)));
+
+        let found = source("format = \"litellm-api\"\npath = \"pages/*.json\"");
+        assert_eq!((found.path.as_str(), found.remote), ("pages/*.json", None));
+    }
+
+    fn check(source: &str, expect: &str) {
+        let said = parse(source).unwrap_err().to_string();
+        assert!(said.contains(expect), "{source}:\n{said}");
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_told() {
+        let litellm = "format = \"litellm-api\"\n";
+        check(litellm, "`url` is missing in `[[source]]`, expected the address to ask");
+        check(&format!("{litellm}path = \"x\"\nurl = \"https://x\""), "f:5:7: both `path` and `url` are there");
+        check(&format!("{litellm}path = \"x\"\ntoken_env = \"X\""), "`token_env` is there with `path`");
+        check(&format!("{litellm}url = \"https://x?key=1\""), "an address without `?` and `#`");
+        check(&format!("{litellm}url = \"ftp://x\""), "begins with `https://`");
+        check(&format!("{litellm}url = \"https://me:pw@x\""), "config-secret");
+        check(&format!("{litellm}url = \"https://x\"\ntoken = \"hunter2\""), "set `token_env`");
+        check(&format!("{litellm}url = \"https://x\"\ntoken_env = \"hun ter2\""), "like `LITELLM_KEY`, not the token");
+        check(&format!("{litellm}url = \"https://x\"\ntoken_env = \"A\"\ntoken_file = \"b\""), "expected one of them");
+        check(
+            &format!("{litellm}url = \"https://x\"\naccount = \"a\""),
+            "`account` is there with `format = \"litellm-api\"`",
+        );
+        check(&format!("{litellm}url = \"https://x\"\nlookback = \"5h\""), "a number of days or weeks");
+        check(&format!("{litellm}url = \"https://x\"\ntimeout = \"1h\""), "up to 10 minutes");
+        check(
+            "format = \"openai\"\npath = \"x\"\nurl = \"https://x\"",
+            "`url` is there with `format = \"openai\"`, expected a format that is asked over HTTP: `litellm-api`",
+        );
+        let cloudflare = "format = \"cloudflare-api\"\n";
+        check(&format!("{cloudflare}token_env = \"X\"\naccount = \"a/b\"\ngateway = \"g\""), "an id of letters");
+        check(cloudflare, "`token_env` is missing");
+        check(cloudflare, "`gateway` is missing in `[[source]]`, expected the id of the gateway");
+        check("format = \"langfuse-api\"\ntoken_env = \"X\"", "`username` is missing");
+        let secret = format!("{litellm}url = \"https://x\"\nusername = \"sk-lf-1234abcd-12ab-34cd-56ef-1234567890ab\"");
+        check(&secret, "config-secret");
+        assert!(!parse(&secret).unwrap_err().to_string().contains("sk-lf"));
+    }
 }

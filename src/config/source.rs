@@ -101,9 +101,6 @@ pub const FORMATS: &[&str] = &[
     "langfuse",
     "portkey",
     "helicone",
-    "litellm-api",
-    "langfuse-api",
-    "cloudflare-api",
     CUSTOM,
     AUTO,
 ];

@@ -324,7 +324,7 @@ format = "auto"
      6 | name = "G"
        |        ^^^
        = give one of them another name
-    f:8:8: `path` is `https://x/y`, expected a path or a glob on this machine, since logs are read from files (config-bad-value)
+    f:8:8: `path` is `https://x/y`, expected a path or a glob on this machine: an address is a `url`, and the `format` one that is asked over HTTP (config-bad-value)
      8 | path = "https://x/y"
        |        ^^^^^^^^^^^^^
     f:9:1: `path` is missing in `[[source]]`, expected where the logs are, like "logs/*.jsonl" (config-missing)
