@@ -17,6 +17,7 @@ mod compare;
 mod day;
 mod file;
 mod find;
+mod items;
 mod ordered;
 mod price;
 mod rollup;
@@ -45,6 +46,7 @@ use crate::{
 pub use compare::Change;
 pub(crate) use file::DayFile;
 pub use find::{FoundRequest, find};
+pub use items::{DayItems, Item, ItemPrice, ItemSum, digest};
 pub use state::{Behind, Cause, behind, is_digest_of_inputs, last_pricing, note_pricing};
 pub use totals::Totals;
 pub use what_if::{Difference, Otherwise, WhatIf, what_if};
@@ -129,6 +131,16 @@ pub enum ChargesError {
     Join { day: Day, what: &'static str, detail: String },
     #[error("{day}: its usage changed while it was priced, run `spendbook price` again")]
     Moved { day: Day },
+    #[error(
+        "{day}: the price book no longer says what the charges were made from: prices were edited or removed, and not \
+         added; run `spendbook price`"
+    )]
+    OtherPrices { day: Day },
+    #[error(
+        "{day}: the line items of request `{request_id}` do not come to its cost: another version of spendbook priced \
+         it; run `spendbook price`"
+    )]
+    NotTheSum { day: Day, request_id: String },
     #[error("a place to try it out in cannot be made: {0}")]
     Scratch(#[source] std::io::Error),
 }

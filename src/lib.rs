@@ -43,6 +43,9 @@ pub mod ping;
 // What the book says.
 pub mod report;
 
+// The same in the forms that other programs know.
+pub mod export;
+
 // All of it in one command.
 pub mod night;
 

@@ -63,13 +63,7 @@ impl Usd {
     /// where it would not fit, or `per` is not above zero.
     pub fn for_quantity(self, quantity: i64, per: i64) -> Option<Self> {
         let per = i128::from(per);
-        if per <= 0 {
-            return None;
-        }
-        let product = self.0.checked_mul(i128::from(quantity))?;
-        let (quotient, remainder) = (product.div_euclid(per), product.rem_euclid(per));
-        let up = remainder * 2 > per || (remainder * 2 == per && quotient % 2 != 0);
-        Self::from_pico(quotient + i128::from(up))
+        Self::from_pico(divided(self.0.checked_mul(i128::from(quantity))?, per)?)
     }
 
     /// For people: `$1,234.57`, rounded half to even at the cent. Below ten
@@ -123,6 +117,18 @@ impl Usd {
     pub fn parse_rounded(text: &[u8], shift: u32) -> Result<Self, ParseUsdError> {
         parse_decimal(text, i64::from(shift)).map(|(amount, _)| amount)
     }
+}
+
+/// A quotient, rounded once, half to even; `None` where it is divided by nothing
+/// or by less.
+pub fn divided(dividend: i128, by: i128) -> Option<i128> {
+    if by <= 0 {
+        return None;
+    }
+    let (quotient, remainder) = (dividend.div_euclid(by), dividend.rem_euclid(by));
+    // Half of it, without twice the remainder, which may not fit.
+    let up = remainder > by - remainder || (remainder == by - remainder && quotient % 2 != 0);
+    Some(quotient + i128::from(up))
 }
 
 /// The amount, and whether it is exact.

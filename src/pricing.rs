@@ -47,7 +47,7 @@ use crate::{
 pub const ANY: &str = "*";
 
 /// What a quantity costs: a price for so many of the meter's base units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate {
     pub price: Usd,
     /// In the unit of the meter's column: tokens, milliseconds, …

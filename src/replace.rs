@@ -6,8 +6,12 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+/// What the name of a file begins with that is not in its place yet, or was left
+/// by a program that was killed.
+pub const STAGED: &str = ".spendbook-";
 
 /// Writes a file beside its place, then renames it. What is there already and
 /// no file, such as a pipe, is written to.
@@ -15,26 +19,64 @@ use std::{
 /// # Errors
 /// Where it cannot be written.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let old = match fs::metadata(path) {
-        Ok(old) if !old.is_file() => return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes),
-        Ok(old) => Some(old),
-        Err(_) => None,
-    };
-    // A link stays one, to the new file.
-    let path = if old.is_some() { path.canonicalize()? } else { path.to_owned() };
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut staged = builder.prefix(".spendbook-").tempfile_in(dir)?;
-    staged.write_all(bytes)?;
-    if let Some(old) = old {
-        // Who may read it was somebody's decision.
-        staged.as_file().set_permissions(old.permissions())?;
+    if fs::metadata(path).is_ok_and(|old| !old.is_file()) {
+        return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
-    staged.as_file().sync_all()?;
-    staged.persist(path)?;
-    Ok(())
+    let mut replacement = Replacement::begin(path)?;
+    replacement.write_all(bytes)?;
+    replacement.finish()
+}
+
+/// A file that is written piece by piece, and in its place once it is finished.
+/// Dropped before, it was never there.
+#[derive(Debug)]
+pub struct Replacement {
+    staged: tempfile::NamedTempFile,
+    path: PathBuf,
+    old: Option<fs::Metadata>,
+}
+
+impl Replacement {
+    /// Begins it beside its place.
+    ///
+    /// # Errors
+    /// Where it cannot be written there.
+    pub fn begin(path: &Path) -> io::Result<Self> {
+        let old = fs::metadata(path).ok();
+        // A link stays one, to the new file.
+        let path = if old.is_some() { path.canonicalize()? } else { path.to_owned() };
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let staged = builder.prefix(STAGED).tempfile_in(dir)?;
+        Ok(Self { staged, path, old })
+    }
+
+    /// Puts it into its place.
+    ///
+    /// # Errors
+    /// Where it cannot be synced or renamed.
+    pub fn finish(self) -> io::Result<()> {
+        let Self { staged, path, old } = self;
+        if let Some(old) = old {
+            // Who may read it was somebody's decision.
+            staged.as_file().set_permissions(old.permissions())?;
+        }
+        staged.as_file().sync_all()?;
+        staged.persist(path)?;
+        Ok(())
+    }
+}
+
+impl io::Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.staged.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.staged.flush()
+    }
 }
 
 #[cfg(test)]

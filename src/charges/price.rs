@@ -213,7 +213,7 @@ fn add(sum: &mut i128, amount: i128) -> Option<()> {
 
 /// A rate, reduced to a price of a single unit where it has one.
 #[derive(Debug, Clone, Copy)]
-enum Price {
+pub(super) enum Price {
     /// Pico-dollars for one. Times any quantity they are below 2^126, which is
     /// below 10^38: this never overflows.
     PerUnit {
@@ -224,13 +224,13 @@ enum Price {
 }
 
 impl Price {
-    fn of(rate: Rate) -> Self {
+    pub(super) fn of(rate: Rate) -> Self {
         let (pico, per) = (rate.price.pico(), i128::from(rate.per));
         let unit = if per > 0 && pico % per == 0 { i64::try_from(pico / per).ok() } else { None };
         unit.map_or(Self::Fraction(rate), |pico| Self::PerUnit { pico, min_quantity: rate.min_quantity })
     }
 
-    fn cost(&self, quantity: i64) -> Option<i128> {
+    pub(super) fn cost(&self, quantity: i64) -> Option<i128> {
         match *self {
             Self::PerUnit { pico, min_quantity } => Some(i128::from(pico) * i128::from(quantity.max(min_quantity))),
             Self::Fraction(rate) => rate.cost(quantity).map(Usd::pico),

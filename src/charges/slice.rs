@@ -74,9 +74,9 @@ impl Numbered {
 }
 
 /// Gives equal values the same number, in the order in which they first come.
-struct Numbering<K> {
+pub(super) struct Numbering<K> {
     table: HashTable<u32>,
-    values: Vec<K>,
+    pub values: Vec<K>,
     hasher: Xxh3Builder,
     last: u32,
 }
@@ -88,7 +88,7 @@ impl<K> Default for Numbering<K> {
 }
 
 impl<K: Copy + Eq + Hash> Numbering<K> {
-    fn number(&mut self, value: K) -> u32 {
+    pub(super) fn number(&mut self, value: K) -> u32 {
         if self.values.get(self.last as usize) == Some(&value) {
             return self.last;
         }
@@ -160,19 +160,8 @@ impl<'n> Applied<'n> {
         rules: Rules<'n>,
         day: Day,
     ) -> Result<Self, ChargesError> {
-        let mut stretches = Vec::new();
-        let mut spans = Spans::default();
-        for (of, ask) in (0..).zip(&numbered.asks) {
-            let ask = rules.ask(ask.ask(), day.start());
-            for stretch in rules.prices.stretches(ask, day.start(), day.end(), rules.known_on) {
-                spans.push(of, stretch.from, stretch.until);
-                stretches.push(Applying { of, it: stretch });
-            }
-        }
-        let join = |what, numbers: &[u32], spans| {
-            join(numbers, at, spans).map_err(|detail| ChargesError::Join { day, what, detail })
-        };
-        let stretch = join("prices", &numbered.ask, spans)?;
+        let asks = numbered.asks.iter().map(|ask| rules.ask(ask.ask(), day.start()));
+        let (stretches, stretch) = prices(asks, &numbered.ask, at, rules.prices, rules.known_on, day)?;
         let mut owners = Vec::new();
         let mut spans = Spans::default();
         for (of, claim) in (0..).zip(&numbered.claims) {
@@ -181,9 +170,32 @@ impl<'n> Applied<'n> {
                 owners.push(Applying { of, it: stretch.attribution });
             }
         }
-        let owner = join("owners", &numbered.claim, spans)?;
+        let owner = join(&numbered.claim, at, spans);
+        let owner = owner.map_err(|detail| ChargesError::Join { day, what: "owners", detail })?;
         Ok(Self { stretches, owners, stretch, owner })
     }
+}
+
+/// The stretches of each ask, and of each row, by the number of its ask and its
+/// instant, its place in them.
+pub(super) fn prices<'n>(
+    asks: impl Iterator<Item = Ask<'n>>,
+    numbers: &[u32],
+    at: &Int64Chunked,
+    prices: &'n PriceBook,
+    known_on: Instant,
+    day: Day,
+) -> Result<(Vec<Applying<Stretch<'n>>>, Vec<u32>), ChargesError> {
+    let mut stretches = Vec::new();
+    let mut spans = Spans::default();
+    for (of, ask) in (0..).zip(asks) {
+        for stretch in prices.stretches(ask, day.start(), day.end(), known_on) {
+            spans.push(of, stretch.from, stretch.until);
+            stretches.push(Applying { of, it: stretch });
+        }
+    }
+    let places = join(numbers, at, spans).map_err(|detail| ChargesError::Join { day, what: "prices", detail })?;
+    Ok((stretches, places))
 }
 
 /// What is joined: for each number, the stretches of time in which something

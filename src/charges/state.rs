@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     book::{Book, BookError, layout::DayTable},
-    pricing::{Digest, LastPricing},
+    pricing::{Digest, LastPricing, PriceBook},
     time::{Day, Instant},
 };
 
@@ -169,6 +169,21 @@ pub(super) fn causes(
         }
     }
     Ok(causes)
+}
+
+/// As known on which instant the price book says again what a day's charges were
+/// made from: on `now`, or before it learnt something that the day has not been
+/// priced with. `None` where it no longer says so: rows were edited or removed.
+pub(super) fn priced_as_known_on(charges: &DayFile, prices: &PriceBook, day: Day, now: Instant) -> Option<Instant> {
+    let present: Present = serde_json::from_str(charges.value(PRESENT_KEY)?).ok()?;
+    let stored = charges.value(PRICES_KEY)?;
+    let learnt = prices.prices().iter().map(|row| row.validity.known_from);
+    let learnt: BTreeSet<Instant> = learnt.chain(prices.aliases().iter().map(|row| row.validity.known_from)).collect();
+    let (earlier, later): (Vec<Instant>, Vec<Instant>) = learnt.into_iter().partition(|&at| at <= now);
+    [now].into_iter().chain(earlier.into_iter().rev()).chain(later).find(|&known_on| {
+        let asks = present.asks.iter().map(OwnAsk::ask);
+        prices.digest(asks, day.start(), day.end(), known_on).to_string() == stored
+    })
 }
 
 /// Which of a day's tables is one step behind.

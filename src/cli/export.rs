@@ -1,5 +1,7 @@
 //! `spendbook export`: what other programs read.
 
+mod focus;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -16,6 +18,8 @@ pub(super) enum Command {
     BudgetState(BudgetStateArguments),
     /// The tables as views, for DuckDB
     Views(ViewsArguments),
+    /// A month of charges as a FOCUS dataset, for tools of cost management
+    Focus(focus::Arguments),
 }
 
 /// Writes a small JSON: per team spend, budget, percent, whether it is
@@ -41,6 +45,7 @@ pub(super) fn run(session: &Session, command: &Command) -> Result<Outcome, Failu
     match command {
         Command::BudgetState(arguments) => budget_state(session, arguments),
         Command::Views(arguments) => views(session, arguments),
+        Command::Focus(arguments) => focus::run(session, arguments),
     }
 }
 

@@ -119,15 +119,24 @@ pub(super) fn outcome(done: &charges::Outcome) -> Outcome {
 fn beside(live: &Book, dir: &Path) -> anyhow::Result<Book> {
     let shown = dir.display();
     let unreadable = || format!("`{shown}` cannot be read");
-    let (own, live) = (resolved(dir).with_context(unreadable)?, live.root().canonicalize().with_context(unreadable)?);
-    if own.starts_with(&live) || live.starts_with(&own) {
-        bail!("`{shown}` is the live book, or in it, or around it: name another directory for `--output`");
-    }
+    let own = apart(live, dir)?;
     let is_empty = !own.exists() || fs::read_dir(&own).with_context(unreadable)?.next().is_none();
     if !is_empty && !own.join(VERSION_FILE).is_file() {
         bail!("`{shown}` is neither empty nor a book: name a new directory for `--output`");
     }
     Ok(Book::open_for_writing(dir, "`spendbook price --output`")?)
+}
+
+/// A directory to write into, which is neither the live book nor in it nor around
+/// it; without links in what of it is there already.
+pub(super) fn apart(live: &Book, dir: &Path) -> anyhow::Result<PathBuf> {
+    let shown = dir.display();
+    let unreadable = || format!("`{shown}` cannot be read");
+    let (own, live) = (resolved(dir).with_context(unreadable)?, live.root().canonicalize().with_context(unreadable)?);
+    if own.starts_with(&live) || live.starts_with(&own) {
+        bail!("`{shown}` is the live book, or in it, or around it: name another directory for `--output`");
+    }
+    Ok(own)
 }
 
 /// A path without links in what of it is there already.

@@ -168,7 +168,7 @@ pub struct LastRuns {
 }
 
 impl LastRuns {
-    pub(super) fn of(book: &Book) -> Result<Self, ReportError> {
+    pub(crate) fn of(book: &Book) -> Result<Self, ReportError> {
         Ok(Self { ingest: runs::last(book, Stage::Ingest)?, price: runs::last(book, Stage::Price)? })
     }
 

@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 
 use spendbook::{
     config::{Config, Source},
+    export::focus,
     ingest::{
         formats::{self, Reject, Skip},
         framing::Framer,
@@ -30,6 +31,16 @@ pub(crate) fn check_generated(name: &str, text: &str) {
     }
     let stored = fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(stored, text, "docs/{name} is not what the code says: run `SPENDBOOK_UPDATE_DOCS=1 cargo test docs`");
+}
+
+/// Holds what stands between two lines of a page against what the code says, or
+/// writes it.
+fn check_generated_part(name: &str, begin: &str, end: &str, part: &str) {
+    let page = doc(name);
+    let (before, rest) = page.split_once(begin).unwrap_or_else(|| panic!("`{begin}` is not in docs/{name}"));
+    let (line, rest) = rest.split_once('\n').unwrap();
+    let (_, after) = rest.split_once(end).unwrap_or_else(|| panic!("`{end}` is not in docs/{name}"));
+    check_generated(name, &format!("{before}{begin}{line}\n{part}{end}{after}"));
 }
 
 fn kind(kind: ColumnType) -> &'static str {
@@ -121,6 +132,34 @@ A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` 
 fn the_page_of_tables_is_generated() {
     assert_eq!(CHARGES.len(), USAGE.len() - PROVENANCE.len() + PRICED.len());
     check_generated("TABLES.md", &tables());
+}
+
+#[test]
+fn the_columns_of_focus_are_generated() {
+    let mut table = "| column | type | NULL | versions | here |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    let both = [focus::Version::V1_2, focus::Version::V1_4];
+    let mut all: Vec<_> = both.into_iter().flat_map(focus::columns).collect();
+    // Standard ones in the order of the alphabet, then ours.
+    all.sort_by_key(|column| (column.name.starts_with("x_"), column.name));
+    all.dedup_by_key(|column| column.name);
+    for column in all {
+        let kind = match column.kind {
+            focus::Kind::Text => "text",
+            focus::Kind::Json => "JSON",
+            focus::Kind::Time => "timestamp",
+            focus::Kind::Decimal => "decimal",
+            focus::Kind::Count => "int64",
+        };
+        let versions: Vec<_> = both.into_iter().filter(|it| column.is_in(*it)).map(focus::Version::name).collect();
+        let null = if column.nullable { "yes" } else { "" };
+        table.push_str(&format!(
+            "| `{}` | {kind} | {null} | {} | {} |\n",
+            column.name,
+            versions.join(", "),
+            column.doc
+        ));
+    }
+    check_generated_part("EXPORTS.md", "<!-- columns:", "<!-- end of columns -->", &table);
 }
 
 /// The fenced blocks of a page below a heading, with their languages, up to the

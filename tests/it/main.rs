@@ -13,6 +13,7 @@ mod demo;
 mod docs;
 mod errors;
 mod faults;
+mod focus;
 mod formats;
 mod http_client;
 mod import;

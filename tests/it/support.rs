@@ -344,7 +344,7 @@ fn row_text(batch: &RecordBatch, row: usize, without: &[&str]) -> String {
     text.trim_end().to_owned()
 }
 
-fn value_text(column: &dyn Array, row: usize) -> String {
+pub(crate) fn value_text(column: &dyn Array, row: usize) -> String {
     match column.data_type() {
         DataType::Timestamp(..) => {
             Instant::from_micros(column.as_primitive::<TimestampMicrosecondType>().value(row)).to_string()

@@ -16,6 +16,7 @@ const STAGES: &[&[&str]] = &[
     &["audit", "prune"],
     &["runs", "mail", "ping", "bundled", "demo"],
     &["report"],
+    &["export"],
     &["night"],
     &["doctor"],
     &["cli"],

@@ -1,0 +1,8 @@
+//! What other programs read, in the forms that they know: a FOCUS dataset for
+//! tools of cost management ([`focus`]). Reads the book, takes no lock, and
+//! replaces files outside of it in one step each.
+//!
+//! What must hold: amounts are those of the charges, to the last digit, and what
+//! is left out is counted where it is left out.
+
+pub mod focus;
