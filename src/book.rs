@@ -83,6 +83,19 @@ impl Book {
     /// Where another run holds the lock, the directory cannot be written, or a
     /// newer program wrote the book.
     pub fn open_for_writing(root: &FsPath, holder: &str) -> Result<Self, BookError> {
+        Self::open_for_writing_over(root, holder, |store| store)
+    }
+
+    /// The same, with a layer of one's own over the store: what a simulation
+    /// puts there fails, tears and dies as disks and machines do.
+    ///
+    /// # Errors
+    /// As above, and whatever the layer makes up.
+    pub fn open_for_writing_over(
+        root: &FsPath,
+        holder: &str,
+        layer: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+    ) -> Result<Self, BookError> {
         let failed = |source| BookError::Directory { path: root.to_owned(), source };
         fs::create_dir_all(root).map_err(failed)?;
         let lock = match lock::take(&root.join(LOCK_FILE), holder).map_err(failed)? {
@@ -92,7 +105,7 @@ impl Book {
         for name in PRIVATE_DIRS {
             private_dir(&root.join(name)).map_err(failed)?;
         }
-        let book = Self { store: local_store(root)?, root: root.to_owned(), _lock: Some(lock) };
+        let book = Self { store: layer(local_store(root)?), root: root.to_owned(), _lock: Some(lock) };
         let found = book.version()?;
         remove_staged(root).map_err(failed)?;
         if found != Some(SCHEMA_VERSION) {

@@ -28,6 +28,7 @@ mod query;
 mod replay;
 mod rubbish;
 mod secrets;
+mod simulation;
 mod status;
 mod support;
 mod tidy;

@@ -18,7 +18,7 @@ use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::{DataType, Decimal128Type, Int16Type, Int64Type, TimestampMicrosecondType},
 };
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use spendbook::{
     book::{Book, BookError},
     config::Config,
@@ -332,6 +332,25 @@ pub(crate) fn rows_of_file(bytes: Vec<u8>, without: &[&str]) -> Result<Vec<Strin
         rows.extend((0..batch.num_rows()).map(|row| row_text(&batch, row, without)));
     }
     Ok(rows)
+}
+
+/// Some columns of every row of a table, by their names; what is null is left out.
+pub(crate) fn columns_of_table(book: &Path, table: &str, names: &[&str]) -> Vec<BTreeMap<String, String>> {
+    let mut rows = Vec::new();
+    for (name, bytes) in files_below(&book.join(table)).into_iter().filter(|(name, _)| name.ends_with(".parquet")) {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes));
+        let reader = reader.unwrap_or_else(|error| panic!("{table}/{name}: {error}"));
+        let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
+        for batch in reader.with_projection(mask).build().expect("a reader") {
+            let batch = batch.unwrap_or_else(|error| panic!("{table}/{name}: {error}"));
+            let schema = batch.schema();
+            rows.extend((0..batch.num_rows()).map(|row| {
+                let columns = schema.fields().iter().zip(batch.columns()).filter(|(_, column)| column.is_valid(row));
+                columns.map(|(field, column)| (field.name().clone(), value_text(column.as_ref(), row))).collect()
+            }));
+        }
+    }
+    rows
 }
 
 fn row_text(batch: &RecordBatch, row: usize, without: &[&str]) -> String {
