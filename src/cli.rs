@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod export;
+mod help;
 mod ingest;
 mod init;
 mod keys;
@@ -47,6 +48,13 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
+Examples:
+  spendbook demo                see what it does, offline
+  spendbook init my-book        begin a book of your own
+  spendbook run                 a whole night, for cron, systemd or Kubernetes
+  spendbook status              where every budget stands
+  spendbook help report weekly  more about a command, with examples
+
 Exit codes: 0 done; 1 failed, or a source failed while the rest was done; 2 bad arguments, config \
 or price book; 3 with --strict: done, but something was set aside; 4 the answer is no; 75 another \
 run holds the book's lock.";
@@ -100,7 +108,7 @@ enum Command {
     /// Show what the same usage would cost at other prices, models or tiers
     WhatIf(what_if::Arguments),
     /// Tell who has to hear of it: alerts, and the weekly mails
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::REPORT)]
     Report(report::Command),
     /// Show budgets, how far spend is known, and how fresh the book is
     Status(status::Arguments),
@@ -111,7 +119,7 @@ enum Command {
     /// Show every key: whose it is, how it is used, and what to do about it
     Keys(keys::Arguments),
     /// Check, look up and compare prices
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::PRICING)]
     Pricing(pricing::Command),
     /// Send the mails that wait in the outbox
     Deliver(deliver::Arguments),
@@ -120,7 +128,7 @@ enum Command {
     /// Answer a question in SQL
     Query(query::Arguments),
     /// Write what other programs read
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::EXPORT)]
     Export(export::Command),
     /// Look everything over, and say what to fix
     Doctor(doctor::Arguments),
@@ -247,9 +255,7 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Completions(arguments)) => completions::run(&arguments),
         Some(Command::Man(arguments)) => completions::man(&arguments),
         None => {
-            let mut text = <Cli as clap::CommandFactory>::command().render_help().to_string();
-            text.push('\n');
-            listing::print(&text)?;
+            listing::print(help::WELCOME)?;
             Ok(Outcome::Done)
         }
     }

@@ -370,11 +370,11 @@ pub struct Column {
     pub doc: &'static str,
 }
 
-const fn required(name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
+pub(crate) const fn required(name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
     Column { name, kind, nullable: false, doc }
 }
 
-const fn optional(name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
+pub(crate) const fn optional(name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
     Column { name, kind, nullable: true, doc }
 }
 

@@ -27,7 +27,7 @@ pub use freshness::{Heard, LastRuns, SourceState, last_heard};
 pub use query::{Answer, QueryError, query};
 pub use render::RenderError;
 pub use status::{Coverage, Status, Unbudgeted};
-pub use tables::{DATE_DOC, TABLES, Table, sql_type, views};
+pub use tables::{Asked, DATE_DOC, TABLES, Table, TableError, sql_type, views};
 pub use top::{Entry, Subject, Top};
 
 /// Why there is nothing to report.

@@ -29,6 +29,13 @@ pub struct Ask {
     pub max_age_days: i64,
 }
 
+impl Ask {
+    /// What is asked where nobody says otherwise.
+    pub const fn usual(now: Instant) -> Self {
+        Self { now, heard_within: 2 * HOUR, max_age_days: 90 }
+    }
+}
+
 /// No traffic for so long is the end of it.
 pub const QUIET: i64 = 24 * HOUR;
 

@@ -9,9 +9,13 @@ use clap_complete::Shell;
 
 use super::{Cli, Failure, Outcome, listing};
 
-/// Writes a script that completes commands and options, for example:
-/// `spendbook completions bash > /etc/bash_completion.d/spendbook`.
+/// Writes a script that completes commands and options.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spendbook completions bash > /etc/bash_completion.d/spendbook
+  spendbook completions zsh > /usr/local/share/zsh/site-functions/_spendbook
+  spendbook completions fish > ~/.config/fish/completions/spendbook.fish")]
 pub(super) struct Arguments {
     /// The shell that is to complete
     shell: Shell,
@@ -19,6 +23,10 @@ pub(super) struct Arguments {
 
 /// Writes the manual page of the program, or of every command.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spendbook man | man -l -
+  spendbook man --output /usr/local/share/man/man1  then `man spendbook-ingest` works, too")]
 pub(super) struct ManArguments {
     /// Write a page for each command into this directory, such as `/usr/local/share/man/man1`
     #[arg(long, value_name = "DIR")]

@@ -25,7 +25,11 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The directory is made, with a config, the price book and logs. One that the demo made before is used
-as it is, so that you can change what is in it and run the demo again; any other is left alone.")]
+as it is, so that you can change what is in it and run the demo again; any other is left alone.
+
+Examples:
+  spendbook demo             in ./spendbook-demo
+  spendbook demo /tmp/books  in a directory of its own")]
 pub(super) struct Arguments {
     /// Where to unpack it
     #[arg(value_name = "DIR", default_value = "spendbook-demo")]

@@ -10,7 +10,12 @@ use crate::{
 
 /// Looks at config, price book, book, sources, mail server and clock. Sends and changes nothing.
 #[derive(Debug, Args)]
-#[command(after_help = "Exits with 4 where there is a problem; warnings do not change the exit code.")]
+#[command(after_help = "\
+Exits with 4 where there is a problem; warnings do not change the exit code.
+
+Examples:
+  spendbook doctor                before the first night, and whenever something is odd
+  spendbook doctor --format json  for a monitor")]
 pub(super) struct Arguments {
     /// How to show it
     #[arg(long, value_enum, default_value_t = Format::Table)]

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::{Failure, Outcome, Session, listing};
 use crate::{
     book::Book,
-    report::{self, BudgetState, Status, Table},
+    report::{self, Asked, BudgetState, Status},
 };
 
 #[derive(Debug, Subcommand)]
@@ -26,15 +26,24 @@ pub(super) enum Command {
 /// exhausted, allowed models, and how old that is. Its fields are described in
 /// `docs/BUDGET_STATE.md`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spendbook export budget-state
+  spendbook export budget-state --output /run/spendbook/budget-state.json  for a gateway that reads it")]
 pub(super) struct BudgetStateArguments {
     /// Replace this file in one step; standard output where it is not given
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// Writes SQL that gives DuckDB a view for each table of the book:
-/// `duckdb -init views.sql`. Days that come later are seen, too.
+/// Writes SQL that gives DuckDB a view for each table that `query` knows, with
+/// what its columns mean. Days that come later are seen, too; prices, teams,
+/// keys and budgets are as they were when it was written.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spendbook export views --output views.sql && duckdb -init views.sql
+  spendbook export views | duckdb books.duckdb  into a database that keeps them")]
 pub(super) struct ViewsArguments {
     /// Replace this file in one step; standard output where it is not given
     #[arg(long, value_name = "FILE")]
@@ -60,14 +69,8 @@ fn budget_state(session: &Session, arguments: &BudgetStateArguments) -> Result<O
 fn views(session: &Session, arguments: &ViewsArguments) -> Result<Outcome, Failure> {
     let config = session.config()?;
     let book = Book::open(&config.book_dir())?;
-    let mut filled = Vec::new();
-    for table in &report::TABLES {
-        if !book.days(table.files())?.is_empty() {
-            filled.push(table.name());
-        }
-    }
     let root = std::path::absolute(book.root())?;
-    let text = report::views(&root, |table: &Table| filled.contains(&table.name()));
+    let text = report::views(&root, &Asked { book: &book, config: &config, now: session.clock.now() })?;
     write(arguments.output.as_deref(), &text)
 }
 

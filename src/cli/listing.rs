@@ -280,19 +280,21 @@ pub(super) struct Listing {
     names: Vec<Cow<'static, str>>,
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
+    /// Whether somebody else has chosen the columns, as many as they like.
+    is_of_others: bool,
 }
 
 impl Listing {
     pub(super) fn new(name: &'static str, columns: &[Column]) -> Self {
         let names = columns.iter().map(|column| column.name.into()).collect();
-        Self { name, names, columns: columns.to_vec(), rows: Vec::new() }
+        Self { name, names, columns: columns.to_vec(), rows: Vec::new(), is_of_others: false }
     }
 
     /// A listing whose columns somebody else has named: the names that they
     /// bring are not used.
     pub(super) fn named(name: &'static str, columns: Vec<(String, Column)>) -> Self {
         let (names, columns) = columns.into_iter().map(|(name, column)| (Cow::Owned(name), column)).unzip();
-        Self { name, names, columns, rows: Vec::new() }
+        Self { name, names, columns, rows: Vec::new(), is_of_others: true }
     }
 
     /// Adds a row: a cell for each column, in their order.
@@ -313,8 +315,14 @@ impl Listing {
         }
     }
 
-    /// As a table.
+    /// As a table; on a terminal that is too narrow for it, one whose columns
+    /// somebody else has chosen is written row by row.
     pub(super) fn text(&self, is_terminal: bool) -> String {
+        let width = Table::new().width().filter(|_| is_terminal).map(usize::from);
+        self.text_within(width, is_terminal)
+    }
+
+    fn text_within(&self, width: Option<usize>, is_terminal: bool) -> String {
         let shown: Vec<(usize, &Column)> =
             self.columns.iter().enumerate().filter(|(_, column)| column.is_shown(is_terminal)).collect();
         let header: Vec<String> = shown.iter().map(|&(at, _)| self.header(at)).collect();
@@ -326,8 +334,35 @@ impl Listing {
             .map(|(_, column)| if is_left(column.kind) { CellAlignment::Left } else { CellAlignment::Right })
             .collect();
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        if self.is_of_others && width.is_some_and(|width| least_width(&header, &rows) > width) {
+            return row_by_row(&header, &rows);
+        }
         aligned(&header, &rows, &alignments, is_terminal)
     }
+}
+
+/// The width of a table whose cells are not broken into lines.
+fn least_width(header: &[&str], rows: &[Vec<String>]) -> usize {
+    let width_of = |at: usize| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        cells.chain([header[at].chars().count()]).max().unwrap_or_default()
+    };
+    // Each with a blank on both sides.
+    (0..header.len()).map(|at| width_of(at) + 2).sum()
+}
+
+/// Each row as lines of a name and a value, under its number.
+fn row_by_row(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = header.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        text.push_str(&format!("-- {}\n", number + 1));
+        for (name, value) in header.iter().zip(row) {
+            text.push_str(format!(" {name:width$}  {value}").trim_end());
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// What a command has to say.
@@ -463,6 +498,25 @@ mod tests {
         }
         assert_eq!(bar(1000).chars().count(), 20);
         assert_eq!(bar(i64::MAX), bar(1000));
+    }
+
+    #[test]
+    fn what_is_too_wide_for_a_terminal_is_written_row_by_row() {
+        let columns = [("team", Column::text("")), ("cost_of_größe", Column::usd(""))];
+        let columns = columns.map(|(name, column)| (name.to_owned(), column)).to_vec();
+        let mut listing = Listing::named("rows", columns);
+        listing.push(vec!["chatbot".into(), Usd::parse("1.5").unwrap().into()]);
+        listing.push(vec![Cell::Null, Usd::ZERO.into()]);
+        let wide = " team     cost_of_größe\n chatbot          $1.50\n                  $0.00\n";
+        for width in [None, Some(24)] {
+            assert_eq!(listing.text_within(width, true), wide, "{width:?}");
+        }
+        let tall = "-- 1\n team           chatbot\n cost_of_größe  $1.50\n-- 2\n team\n cost_of_größe  $0.00\n";
+        assert_eq!(listing.text_within(Some(23), true), tall);
+        // The columns of a command are chosen to fit.
+        let mut own = Listing::new("rows", &[Column::text("team"), Column::text("cost")]);
+        own.push(vec!["chatbot".into(), "much".into()]);
+        assert!(!own.text_within(Some(5), false).starts_with("--"));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) enum Command {
 #[command(after_help = "\
 Examples:
   spendbook pricing check
-  spendbook pricing check pricing --format json  # without a config")]
+  spendbook pricing check pricing --format json  without a config")]
 pub(super) struct CheckArguments {
     /// The directory of the price book; that of the config where it is not given
     #[arg(value_name = "DIR")]

@@ -12,12 +12,13 @@ use super::{
 use crate::{
     book::Book,
     money::Usd,
-    report::{self, DATE_DOC, QueryError, TABLES, Table},
+    report::{self, Asked, DATE_DOC, QueryError, TABLES, Table},
     time::{Day, Instant},
 };
 
-/// Answers a SELECT over the tables `usage`, `charges`, `rollup` and
-/// `violations`. It only reads, and works beside a run.
+/// Answers a SELECT over the tables of the book (`usage`, `charges`, `rollup`,
+/// `violations`) and over `prices`, `teams`, `keys` and `budgets` as they are
+/// now. It only reads, and works beside a run.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Arguments {
@@ -35,16 +36,18 @@ pub(super) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Every table has a column `date`, the UTC day of its file: compare it, and only those days are read. \
+A table of files has a column `date`, the UTC day: compare it, and only those days are read. \
 A NULL is not known, and not 0.
 
 Examples:
   spendbook query \"SELECT team, sum(cost) AS cost FROM rollup WHERE date >= '2026-11-01' GROUP BY team ORDER BY cost DESC\"
   spendbook query --format csv --output unpriced.csv \"SELECT ts, model, reason FROM charges WHERE basis = 'unpriced'\"
+  spendbook query \"SELECT meter, price_usd, per FROM prices WHERE model = 'llama-3.1-8b-instant' AND in_force\"
+  spendbook query --list
   spendbook query --describe charges";
 
 fn table(name: &str) -> Result<&'static Table, String> {
-    let names = || TABLES.iter().map(|table| format!("`{}`", table.name())).collect::<Vec<_>>().join(", ");
+    let names = || TABLES.iter().map(|table| format!("`{}`", table.name)).collect::<Vec<_>>().join(", ");
     Table::named(name).ok_or_else(|| format!("expected one of {}", names()))
 }
 
@@ -62,8 +65,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         arguments.to.write(&page)?;
         return Ok(Outcome::Done);
     };
-    let answer = report::query(&book, sql).map_err(|error| {
-        let code = if error.is_about_the_sql() { 2 } else { 1 };
+    let asked = Asked { book: &book, config: &config, now: session.clock.now() };
+    let answer = report::query(&asked, sql).map_err(|error| {
+        let code = if error.is_about_what_was_written() { 2 } else { 1 };
         Failure { error: QueryError::into(error), code }
     })?;
     for line in status::behind_lines(&answer.behind) {
@@ -84,11 +88,13 @@ fn tables(book: &Book) -> anyhow::Result<Listing> {
     ];
     let mut listing = Listing::new("tables", &columns);
     for table in &TABLES {
-        let days = book.days(table.files())?;
+        let days = table.files().map(|files| book.days(files)).transpose()?;
+        let count = days.as_ref().map(|days| i64::try_from(days.len())).transpose()?;
+        let days = days.unwrap_or_default();
         let text = |day: Option<&Day>| day.map(Day::to_string);
         listing.push(vec![
-            table.name().into(),
-            i64::try_from(days.len())?.into(),
+            table.name.into(),
+            count.into(),
             text(days.first()).into(),
             text(days.last()).into(),
             table.about.into(),
@@ -104,7 +110,9 @@ fn columns(table: &Table) -> Listing {
         let kind = report::sql_type(column.kind);
         listing.push(vec![column.name.into(), kind.into(), column.nullable.into(), column.doc.into()]);
     }
-    listing.push(vec!["date".into(), "DATE".into(), false.into(), DATE_DOC.into()]);
+    if table.files().is_some() {
+        listing.push(vec!["date".into(), "DATE".into(), false.into(), DATE_DOC.into()]);
+    }
     listing
 }
 

@@ -3,21 +3,30 @@
 //!
 //! A run may replace files while they are read. An answer counts only if the
 //! files are still the same afterwards, all of them: else it is asked again.
+//! What is wrong with the SQL is told with its place in it (`place`).
 //!
 //! Left out: other statements than SELECT. What differs from other engines is
 //! said in `docs/QUERY.md`.
 
+mod frame;
+mod place;
+
 use std::{collections::BTreeMap, path::Path as FsPath, sync::Arc};
 
-use polars::{io::HiveOptions, prelude::*, sql::SQLContext};
+use polars::{
+    error::{PolarsWarning, set_warning_function},
+    io::HiveOptions,
+    prelude::*,
+    sql::SQLContext,
+};
 
-use super::tables::{DATE, TABLES, Table};
+use super::tables::{Asked, Content, DATE, TABLES, Table, TableError};
 use crate::{
     book::{Book, BookError, layout::DayTable},
     charges::{self, Behind, ChargesError},
-    record::ColumnType,
     time::{Day, Instant},
 };
+use place::Mistake;
 
 /// How often a question is asked while a run replaces what it is about.
 const TRIES: usize = 5;
@@ -33,11 +42,10 @@ pub enum QueryError {
     Charges(#[from] ChargesError),
     #[error("`{sql}` is not a SELECT, and `query` only reads: begin with `SELECT` or `WITH`")]
     NotASelect { sql: String },
-    #[error(
-        "`{sql}`: {detail}; `spendbook query --list` shows the tables, `spendbook query --describe TABLE` the columns \
-         of one"
-    )]
-    Sql { sql: String, detail: String },
+    #[error(transparent)]
+    Sql(Box<Mistake>),
+    #[error("the table `{table}` cannot be made: {source}")]
+    Table { table: &'static str, source: Box<TableError> },
     #[error("the files of the book cannot be read for `{sql}`: {detail}; `spendbook doctor` says which is damaged")]
     Unreadable { sql: String, detail: String },
     #[error("a run kept replacing the files that `{sql}` reads: ask again when it is done")]
@@ -45,9 +53,13 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    /// Whether the SQL is to be written differently.
-    pub const fn is_about_the_sql(&self) -> bool {
-        matches!(self, Self::NotASelect { .. } | Self::Sql { .. })
+    /// Whether the SQL is to be written differently, or the price book.
+    pub fn is_about_what_was_written(&self) -> bool {
+        match self {
+            Self::NotASelect { .. } | Self::Sql(_) => true,
+            Self::Table { source, .. } => matches!(**source, TableError::Prices(_)),
+            _ => false,
+        }
     }
 }
 
@@ -64,19 +76,23 @@ pub struct Answer {
 ///
 /// # Errors
 /// Where the SQL is wrong, or the book cannot be read.
-pub fn query(book: &Book, sql: &str) -> Result<Answer, QueryError> {
+pub fn query(asked: &Asked<'_>, sql: &str) -> Result<Answer, QueryError> {
     if !is_select(sql) {
         return Err(QueryError::NotASelect { sql: shown(sql) });
     }
-    let tables: Vec<&Table> = TABLES.iter().filter(|table| is_named(sql, table.name())).collect();
+    // Such as that a cast is done in another way in the engine's next version.
+    set_warning_function(|text: &str, _: PolarsWarning| tracing::debug!("polars: {text}"));
+    let words: Vec<&str> = place::words(sql).map(|(_, word)| word).collect();
+    let tables: Vec<&Table> = TABLES.iter().filter(|table| words.contains(&table.name)).collect();
     for _ in 0..TRIES {
-        let before = files(book, &tables)?;
-        let answer = answer(book, sql, &tables, &before);
-        if files(book, &tables)? != before {
+        let before = files(asked.book, &tables)?;
+        let frames = frames(asked, &tables, &before)?;
+        let answer = answer(sql, frames);
+        if files(asked.book, &tables)? != before {
             continue;
         }
-        let frame = answer.map_err(|error| failure(&error, sql))?;
-        return Ok(Answer { frame, behind: behind(book, &tables)? });
+        let frame = answer.map_err(|error| failure(&error, sql, &tables))?;
+        return Ok(Answer { frame, behind: behind(asked.book, &tables)? });
     }
     Err(QueryError::Replaced { sql: shown(sql) })
 }
@@ -84,11 +100,13 @@ pub fn query(book: &Book, sql: &str) -> Result<Answer, QueryError> {
 /// When each file of a table was written, by its day.
 type Files = BTreeMap<Day, Instant>;
 
+/// The files of each table; a made one has none.
 fn files(book: &Book, tables: &[&Table]) -> Result<Vec<Files>, BookError> {
     let of_table = |table: &&Table| {
         let mut files = Files::new();
-        for day in book.days(table.files)? {
-            if let Some(modified) = book.modified(&table.files.file(day))? {
+        let Some(table) = table.files() else { return Ok(files) };
+        for day in book.days(table)? {
+            if let Some(modified) = book.modified(&table.file(day))? {
                 files.insert(day, modified);
             }
         }
@@ -97,20 +115,43 @@ fn files(book: &Book, tables: &[&Table]) -> Result<Vec<Files>, BookError> {
     tables.iter().map(of_table).collect()
 }
 
-fn answer(book: &Book, sql: &str, tables: &[&Table], files: &[Files]) -> PolarsResult<DataFrame> {
+/// A table's name and rows, those of files not yet read.
+type Named = (&'static str, PolarsResult<LazyFrame>);
+
+fn frames(asked: &Asked<'_>, tables: &[&Table], files: &[Files]) -> Result<Vec<Named>, QueryError> {
+    let frame = |(table, days): (&&Table, &Files)| {
+        let frame = match table.content {
+            Content::Days(_) if days.is_empty() => frame::of_rows(table, &[], true),
+            Content::Days(files) => scan(asked.book.root(), table, files, days.keys()),
+            Content::Made(rows) => {
+                let failed = |source| QueryError::Table { table: table.name, source: Box::new(source) };
+                let rows = rows(asked).map_err(failed)?;
+                frame::of_rows(table, &rows, false)
+            }
+        };
+        Ok((table.name, frame))
+    };
+    tables.iter().zip(files).map(frame).collect()
+}
+
+fn answer(sql: &str, frames: Vec<Named>) -> PolarsResult<DataFrame> {
     let mut context = SQLContext::new();
-    for (table, days) in tables.iter().zip(files) {
-        let frame = if days.is_empty() { empty(table) } else { scan(book.root(), table, days.keys())? };
-        context.register(table.name(), frame);
+    for (name, frame) in frames {
+        context.register(name, frame?);
     }
     context.execute(sql)?.collect()
 }
 
 /// The rows of these days.
-fn scan<'d>(root: &FsPath, table: &Table, days: impl Iterator<Item = &'d Day>) -> PolarsResult<LazyFrame> {
+fn scan<'d>(
+    root: &FsPath,
+    table: &Table,
+    files: DayTable,
+    days: impl Iterator<Item = &'d Day>,
+) -> PolarsResult<LazyFrame> {
     let root = std::path::absolute(root)?;
     let path = |&day: &Day| {
-        let path = root.join(table.files.file(day).as_ref());
+        let path = root.join(files.file(day).as_ref());
         let text = path.to_str().ok_or_else(|| polars_err!(ComputeError: "`{}` is not UTF-8", path.display()))?;
         Ok(PlRefPath::new(text))
     };
@@ -129,30 +170,15 @@ fn scan<'d>(root: &FsPath, table: &Table, days: impl Iterator<Item = &'d Day>) -
     Ok(frame.select(names.map(col).collect::<Vec<_>>()))
 }
 
-/// A table without files has its columns all the same.
-fn empty(table: &Table) -> LazyFrame {
-    let mut schema: Schema =
-        table.columns().iter().map(|column| Field::new(column.name.into(), data_type(column.kind))).collect();
-    schema.with_column(DATE.into(), DataType::Date);
-    DataFrame::empty_with_schema(&schema).lazy()
-}
-
-fn data_type(kind: ColumnType) -> DataType {
-    match kind {
-        ColumnType::Timestamp => DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)),
-        ColumnType::Text | ColumnType::Dict => DataType::String,
-        ColumnType::Int64 => DataType::Int64,
-        ColumnType::Int16 => DataType::Int16,
-        ColumnType::Bool => DataType::Boolean,
-        ColumnType::Decimal => DataType::Decimal(38, 12),
-    }
-}
-
 /// The days that are one step apart, where the question is about what is
 /// derived.
 fn behind(book: &Book, tables: &[&Table]) -> Result<BTreeMap<Day, Behind>, QueryError> {
     let mut found = BTreeMap::new();
-    if tables.iter().any(|table| matches!(table.files, DayTable::Charges | DayTable::Rollup)) {
+    // Keys and budgets are told from what was charged.
+    let is_derived = |table: &&Table| {
+        matches!(table.files(), Some(DayTable::Charges | DayTable::Rollup)) || matches!(table.name, "keys" | "budgets")
+    };
+    if tables.iter().any(is_derived) {
         for day in book.days(DayTable::Usage)? {
             if let Some(behind) = charges::behind(book, day)? {
                 found.insert(day, behind);
@@ -182,22 +208,19 @@ fn is_select(sql: &str) -> bool {
     word.eq_ignore_ascii_case("select") || word.eq_ignore_ascii_case("with")
 }
 
-/// Whether a word is in the SQL, be it in a text: a table too many is only
-/// looked at, never read.
-fn is_named(sql: &str, name: &str) -> bool {
-    sql.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == name)
-}
-
-fn failure(error: &PolarsError, sql: &str) -> QueryError {
+fn failure(error: &PolarsError, sql: &str, tables: &[&Table]) -> QueryError {
     // What comes after the first paragraph is the engine's plan; the columns
     // of a table are many, and `--describe` shows them.
     let text = error.to_string();
     let text = text.split("\n\n").next().unwrap_or_default();
     let text = text.split("; valid columns:").next().unwrap_or_default();
     let detail = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let sql = shown(sql);
     let is_of_files = matches!(error, PolarsError::IO { .. }) || detail.to_lowercase().contains("parquet");
-    if is_of_files { QueryError::Unreadable { sql, detail } } else { QueryError::Sql { sql, detail } }
+    if is_of_files {
+        QueryError::Unreadable { sql: shown(sql), detail }
+    } else {
+        QueryError::Sql(Box::new(Mistake::new(sql, detail, tables)))
+    }
 }
 
 /// The SQL on one line, as much as a message can take.
@@ -227,12 +250,6 @@ mod tests {
         ] {
             assert_eq!(is_select(sql), expect, "{sql}");
         }
-    }
-
-    #[test]
-    fn tables_are_found_by_their_names() {
-        assert!(is_named("SELECT * FROM usage;", "usage") && is_named("select \"charges\".cost", "charges"));
-        assert!(!is_named("SELECT usage_2 FROM rollup", "usage"));
     }
 
     #[test]

@@ -1,14 +1,30 @@
-//! The tables that SQL can name: those with a file per day, with what is known
-//! of their columns; and the views by which DuckDB knows them under the same
-//! names. Every table has the column `date` beside those of its files: the UTC
-//! day, which is in the path.
+//! The tables that SQL can name, with what is known of their columns: those
+//! with a file per day, and those that are made when they are asked for, from
+//! config, price book and what the book says now.
+//!
+//! Every table of files has the column `date` beside those of its files: the
+//! UTC day, which is in the path. Made tables tell what the command tells that
+//! shows the same (`keys`, `status`), from the same values.
 
-use std::path::Path;
+mod budgets;
+mod keys;
+mod prices;
+mod teams;
+mod views;
 
 use crate::{
-    book::layout::DayTable,
+    audit::AuditError,
+    book::{Book, BookError, layout::DayTable},
+    charges::ChargesError,
+    config::Config,
+    money::Usd,
+    pricing::Refused,
     record::{CHARGES, Column, ColumnType, ROLLUP, USAGE, VIOLATIONS},
+    time::Instant,
 };
+
+use super::ReportError;
+pub use views::views;
 
 /// The column that is in a file's path: who compares it reads only those days.
 pub(super) const DATE: &str = "date";
@@ -19,34 +35,98 @@ pub const DATE_DOC: &str = "the UTC day, from the file's path: compare it to rea
 /// A table that SQL can name.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
-    pub(super) files: DayTable,
+    pub name: &'static str,
     pub about: &'static str,
     columns: fn() -> &'static [Column],
+    pub(super) content: Content,
 }
 
-/// All of them, in the order in which they are made.
-pub const TABLES: [Table; 4] = [
-    Table { files: DayTable::Usage, about: "one row per request, as it was reported", columns: || USAGE },
-    Table { files: DayTable::Charges, about: "the same rows, attributed and priced", columns: || &CHARGES },
-    Table { files: DayTable::Rollup, about: "totals of every quarter of an hour", columns: || &ROLLUP },
-    Table { files: DayTable::Violations, about: "what broke a policy or a budget", columns: || VIOLATIONS },
+/// Where the rows of a table are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content {
+    /// In a file per day.
+    Days(DayTable),
+    /// In none: they are made when they are asked for.
+    Made(fn(&Asked<'_>) -> Result<Vec<Row>, TableError>),
+}
+
+/// What made tables are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub book: &'a Book,
+    pub config: &'a Config,
+    pub now: Instant,
+}
+
+/// A row of a made table: a value for each of its columns, in their order.
+type Row = Vec<Value>;
+
+/// Why a table cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    #[error(transparent)]
+    Book(#[from] BookError),
+    #[error(transparent)]
+    Charges(#[from] ChargesError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error(transparent)]
+    Prices(#[from] Refused),
+}
+
+/// All of them: those of files in the order in which they are made, then what
+/// they were made from.
+pub const TABLES: [Table; 8] = [
+    of_days(DayTable::Usage, "one row per request, as it was reported", || USAGE),
+    of_days(DayTable::Charges, "the same rows, attributed and priced", || &CHARGES),
+    of_days(DayTable::Rollup, "totals of every quarter of an hour", || &ROLLUP),
+    of_days(DayTable::Violations, "what broke a policy or a budget", || VIOLATIONS),
+    Table {
+        name: "prices",
+        about: "the rows of the price book",
+        columns: || prices::COLUMNS,
+        content: Content::Made(prices::rows),
+    },
+    Table {
+        name: "teams",
+        about: "the teams of the config, with their policies",
+        columns: || teams::COLUMNS,
+        content: Content::Made(teams::rows),
+    },
+    Table {
+        name: "keys",
+        about: "every key that is registered or was ever seen, as `keys` shows them",
+        columns: || keys::COLUMNS,
+        content: Content::Made(keys::rows),
+    },
+    Table {
+        name: "budgets",
+        about: "where every budget stands, as `status` shows them",
+        columns: || budgets::COLUMNS,
+        content: Content::Made(budgets::rows),
+    },
 ];
+
+const fn of_days(files: DayTable, about: &'static str, columns: fn() -> &'static [Column]) -> Table {
+    Table { name: files.name(), about, columns, content: Content::Days(files) }
+}
 
 impl Table {
     pub fn named(name: &str) -> Option<&'static Self> {
-        TABLES.iter().find(|table| table.name().eq_ignore_ascii_case(name))
+        TABLES.iter().find(|table| table.name.eq_ignore_ascii_case(name))
     }
 
-    pub const fn name(&self) -> &'static str {
-        self.files.name()
+    /// The table's files, where it has any.
+    pub const fn files(&self) -> Option<DayTable> {
+        match self.content {
+            Content::Days(files) => Some(files),
+            Content::Made(_) => None,
+        }
     }
 
-    /// The table's files.
-    pub const fn files(&self) -> DayTable {
-        self.files
-    }
-
-    /// The columns of its files.
+    /// The columns, but for the `date` of a table of files.
     pub fn columns(&self) -> &'static [Column] {
         (self.columns)()
     }
@@ -64,66 +144,78 @@ pub const fn sql_type(kind: ColumnType) -> &'static str {
     }
 }
 
-/// SQL for DuckDB: a view for each table, over the files of the book at this
-/// absolute path. Files that come later are seen, too; a table that has none
-/// yet is a view without rows until this is written anew.
-pub fn views(root: &Path, has_files: impl Fn(&Table) -> bool) -> String {
-    let mut text = "-- Views over the tables of a book, written by `spendbook export views`.\n\
-                    -- Use: duckdb -init views.sql\n"
-        .to_owned();
-    for table in &TABLES {
-        let name = table.name();
-        text.push_str(&format!("\n-- {}\nCREATE OR REPLACE VIEW {name} AS\n", table.about));
-        if has_files(table) {
-            let files = format!("{}/{name}/date=*/{name}.parquet", glob_text(&root.display().to_string()));
-            text.push_str(&format!(
-                "SELECT * FROM read_parquet({}, hive_partitioning = true, hive_types = {{'{DATE}': DATE}});\n",
-                sql_text(&files)
-            ));
-        } else {
-            let column = |it: &Column| format!("CAST(NULL AS {}) AS \"{}\", ", sql_type(it.kind), it.name);
-            let columns: String = table.columns().iter().map(column).collect();
-            text.push_str(&format!("SELECT {columns}CAST(NULL AS DATE) AS \"{DATE}\" WHERE false;\n"));
-        }
-    }
-    text
+/// A value of a made table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Null,
+    Text(String),
+    Number(i64),
+    Usd(Usd),
+    Instant(Instant),
+    Flag(bool),
 }
 
-/// A text as SQL writes it.
-fn sql_text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
 }
 
-/// A path in which no letter means others.
-fn glob_text(path: &str) -> String {
-    let mut text = String::new();
-    for letter in path.chars() {
-        match letter {
-            '*' | '?' | '[' => text.push_str(&format!("[{letter}]")),
-            '\\' => text.push('/'),
-            letter => text.push(letter),
-        }
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
     }
-    text
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Usd> for Value {
+    fn from(amount: Usd) -> Self {
+        Self::Usd(amount)
+    }
+}
+
+impl From<Instant> for Value {
+    fn from(instant: Instant) -> Self {
+        Self::Instant(instant)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Several names in one column: `a, b`; NULL where there is none.
+fn joined<'t>(names: impl IntoIterator<Item = &'t str>) -> Option<String> {
+    let text = names.into_iter().collect::<Vec<_>>().join(", ");
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn a_path_is_quoted_in_views() {
-        let text = views(Path::new("/a'b/[c]*"), |table| table.files == DayTable::Usage);
-        assert!(text.contains("read_parquet('/a''b/[[]c][*]/usage/date=*/usage.parquet', "), "{text}");
-        assert!(text.contains("CREATE OR REPLACE VIEW violations AS\nSELECT CAST(NULL AS TIMESTAMP"), "{text}");
-        assert_eq!(text.matches("CREATE OR REPLACE VIEW").count(), TABLES.len());
-    }
-
-    #[test]
-    fn no_table_has_a_column_of_its_own_for_the_date() {
+    fn no_table_has_a_column_twice_or_one_of_its_own_for_the_date() {
         for table in &TABLES {
-            assert!(table.columns().iter().all(|column| column.name != DATE), "{}", table.name());
-            assert_eq!(Table::named(&table.name().to_uppercase()).map(Table::name), Some(table.name()));
+            let names: HashSet<_> = table.columns().iter().map(|column| column.name).collect();
+            assert_eq!(names.len(), table.columns().len(), "{}", table.name);
+            assert!(!names.contains(DATE), "{}", table.name);
+            assert_eq!(Table::named(&table.name.to_uppercase()).map(|it| it.name), Some(table.name));
         }
     }
 }

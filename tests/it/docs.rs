@@ -16,6 +16,7 @@ use spendbook::{
         CHARGES, Column, ColumnType, CostColumn, METERS, PRICED, PROVENANCE, ROLLUP, TOTALS, USAGE, Unit, UsageRecord,
         VIOLATIONS,
     },
+    report::TABLES,
 };
 
 fn doc(name: &str) -> String {
@@ -81,11 +82,14 @@ fn tables() -> String {
         };
         meters.push_str(&format!("| `{}` | {unit} | {per} | `{cost}` | {} |\n", info.column, info.doc));
     }
+    let made = TABLES.iter().filter(|table| table.files().is_none());
+    let made: String =
+        made.map(|it| format!("### `{}`: {}\n\n{}\n", it.name, it.about, columns(it.columns()))).collect();
     let provenance = PROVENANCE.map(|name| format!("`{name}`")).join(" and ");
     format!(
         "# The tables
 
-This page is generated from `src/record.rs`, from which the Parquet files and the code derive, too: do not edit it, change the schema and run `SPENDBOOK_UPDATE_DOCS=1 cargo test docs`.
+This page is generated from the code, from which the Parquet files derive, too: do not edit it, change the schema (`src/record.rs`, `src/report/tables/`) and run `SPENDBOOK_UPDATE_DOCS=1 cargo test docs`. The meaning of each column is also in the files, as the description of their Arrow fields, in the views of `export views` as comments, and in `spendbook query --describe TABLE`.
 
 Every table is one Parquet file per UTC day, `usage/date=2026-11-15/usage.parquet`. Timestamps are microseconds, UTC. `decimal(38,12)` is exact: US dollars with twelve digits after the point. Text columns of type *dictionary* are text in every reader; inside the file each value is stored once. **A quantity that nobody reported is NULL, never 0**: a sum skips it, and `count(*) - count(output_tokens)` says how often that was.
 
@@ -118,7 +122,12 @@ A row per line of a provider's answer, in `totals/source=…/date=2026-11-15/tot
 
 A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` names.
 
-{meters}",
+{meters}
+## Tables without files
+
+`spendbook query` makes these when they are asked for, and `export views` writes them down as they are then. [QUERY.md](QUERY.md) says more.
+
+{made}",
         usage = columns(USAGE),
         priced = columns(PRICED),
         rollup = columns(ROLLUP.iter()),
@@ -131,7 +140,7 @@ A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` 
 #[test]
 fn the_page_of_tables_is_generated() {
     assert_eq!(CHARGES.len(), USAGE.len() - PROVENANCE.len() + PRICED.len());
-    check_generated("TABLES.md", &tables());
+    check_generated("TABLES.md", &(tables().trim_end().to_owned() + "\n"));
 }
 
 #[test]

@@ -17,10 +17,15 @@ fn query(run: &TestRun, sql: &str) -> String {
     ok(run, &["query", "--format", "csv", sql])
 }
 
-/// A book of three days, priced by the bundled price book.
-fn book() -> TestRun {
+/// The usual config, with the bundled price book.
+fn config() -> String {
     let located = concat!("path = \"book\"\npricing = \"", env!("CARGO_MANIFEST_DIR"), "/pricing\"");
-    let run = TestRun::with(&CONFIG.replace("path = \"book\"", located));
+    CONFIG.replace("path = \"book\"", located)
+}
+
+/// A book of three days, priced.
+fn book() -> TestRun {
+    let run = TestRun::with(&config());
     for day in 1..=3 {
         let line = |hour: i64| {
             let at = format!("2026-06-0{day}T{hour:02}:07:00Z");
@@ -114,24 +119,94 @@ fn a_table_without_files_is_empty_and_has_its_columns() {
 }
 
 #[test]
-fn what_is_wrong_with_the_sql_is_said_in_one_line() {
+fn what_is_wrong_with_the_sql_is_said_with_its_place() {
     let run = book();
     for (sql, expect) in [
-        ("SELECT cots FROM charges", "cots"),
-        ("SELECT * FROM charge", "charge"),
-        ("SELECT FROM WHERE", "SELECT FROM WHERE"),
+        (
+            "SELECT cots FROM charges",
+            "line 1, column 8: not found: unable to find column \"cots\", did you mean `cost`?",
+        ),
+        ("SELECT *\n  FROM charge", "line 2, column 8: relation 'charge' was not found, did you mean `charges`?"),
+        ("SELECT sum(cost cost) FROM charges", "line 1, column 17"),
+        ("SELECT FROM WHERE", "WHERE"),
         ("SELECT 1; SELECT 2", "one"),
         ("DROP TABLE usage", "is not a SELECT"),
         ("DELETE FROM usage", "is not a SELECT"),
         ("", "is not a SELECT"),
     ] {
         let Ran { code, stdout, stderr } = run.run(&["query", sql]);
-        assert_eq!((code, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{sql}: {stderr}");
-        assert!(stderr.contains(expect), "{sql}: {stderr}");
+        assert_eq!((code, stdout.as_str()), (2, ""), "{sql}: {stderr}");
+        let mut lines = stderr.lines();
+        assert!(lines.next().unwrap().contains(expect), "{sql}: {stderr}");
+        // Then the line, and a mark under the place.
+        let shown: Vec<&str> = lines.collect();
+        assert!(shown.is_empty() || (shown.len() == 2 && shown[1].trim_end().ends_with('^')), "{sql}: {stderr}");
     }
+    let marked = run.run(&["query", "SELECT *\n  FROM charge"]).stderr;
+    assert!(marked.ends_with("\n 2 |   FROM charge\n   |        ^^^^^^\n"), "{marked}");
     assert_eq!(run.run(&["query"]).code, 2);
     let ran = run.run(&["query", "--describe", "nothing"]);
-    assert!(ran.code == 2 && ran.stderr.contains("`rollup`"), "{ran:?}");
+    assert!(ran.code == 2 && ran.stderr.contains("`rollup`") && ran.stderr.contains("`budgets`"), "{ran:?}");
+}
+
+#[test]
+fn what_the_engine_will_do_otherwise_is_no_concern_of_the_one_who_asks() {
+    let run = book();
+    let sql = "SELECT count(*) AS n FROM usage WHERE date >= DATE '2026-06-02'";
+    assert_eq!(query(&run, sql), "n\n50\n");
+}
+
+#[test]
+fn prices_are_the_rows_of_the_price_book() {
+    let run = book();
+    // As many as there are in its files, whose rows none breaks over lines.
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/pricing");
+    let mut count = 0;
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.extension().is_some_and(|it| it == "csv") && !matches!(name.as_str(), "aliases.csv" | "pins.csv") {
+            count += csv::Reader::from_path(&path).unwrap().records().count();
+        }
+    }
+    assert!(count > 100, "{count}");
+    assert_eq!(query(&run, "SELECT count(*) AS n FROM prices"), format!("n\n{count}\n"));
+    // What is in force is what `pricing show` shows.
+    let shown = ok(&run, &["pricing", "show", "llama-3.3-70b-versatile", "--format", "csv"]);
+    let sql = "SELECT provider, model, tier, meter, price_usd, per, min_quantity, kind, valid_from \
+               FROM prices WHERE in_force AND model = 'llama-3.3-70b-versatile' AND price_usd IS NOT NULL";
+    let asked = query(&run, sql);
+    assert!(asked.lines().count() > 2, "{asked}");
+    let shown: Vec<String> = shown.lines().skip(1).map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect();
+    for line in asked.lines().skip(1) {
+        // Where nothing is the least, one says 0 and the other nothing.
+        let line = line.replace(",,", ",0,");
+        assert!(shown.contains(&line), "{line} is not in {shown:?}");
+    }
+}
+
+#[test]
+fn teams_keys_and_budgets_are_what_the_commands_show() {
+    let run = TestRun::with(&format!(
+        "{}[teams.chat]\nowners = [\"a@example.com\"]\nmonthly_budget_usd = \"5\"\nallowed_models = [\"a\", \"b\"]\n\
+         [teams.other]\n[[key]]\nname = \"chat-key\"\nteam = \"chat\"\n",
+        config()
+    ));
+    let at = "2026-06-02T10:00:00Z";
+    run.write("logs/a.jsonl", request("chatcmpl-1", at, 1_000, 10).replace('{', "{\"key\":\"chat-key\","));
+    run.ingest();
+    assert_eq!(run.run(&["price"]).code, 0);
+    let teams = query(&run, "SELECT team, owners, allowed_models FROM teams");
+    assert_eq!(teams, "team,owners,allowed_models\nchat,a@example.com,\"a, b\"\nother,,\n");
+    let keys = ok(&run, &["keys", "--format", "csv"]);
+    let header = keys.lines().next().unwrap();
+    assert_eq!(query(&run, &format!("SELECT {header} FROM keys")).replace("\"\"", ""), keys);
+    let budgets = ok(&run, &["status", "--format", "csv"]);
+    let header = budgets.lines().next().unwrap();
+    let asked = header.replace(",from,until,", ",period_from AS \"from\",period_until AS until,");
+    let asked = query(&run, &format!("SELECT {asked} FROM budgets"));
+    assert_eq!(asked, budgets);
+    assert!(asked.lines().count() > 2 && asked.contains("no budget"), "{asked}");
 }
 
 #[test]
@@ -142,6 +217,9 @@ fn tables_and_columns_are_listed() {
     let columns = ok(&run, &["query", "--describe", "charges", "--format", "csv"]);
     assert_eq!(columns.lines().count(), 1 + CHARGES.len() + 1);
     assert!(columns.contains("\ncost,\"DECIMAL(38,12)\",true,"), "{columns}");
+    assert!(list.contains("\nprices,,,,the rows of the price book\n"), "{list}");
+    let columns = ok(&run, &["query", "--describe", "prices", "--format", "csv"]);
+    assert!(columns.contains("\nprice_usd,\"DECIMAL(38,12)\",true,") && !columns.contains("\ndate,"), "{columns}");
 }
 
 #[test]
@@ -161,6 +239,9 @@ fn views_name_every_table_by_its_absolute_path() {
     let book = run.path("book").canonicalize().unwrap();
     let files = format!("read_parquet('{}/rollup/date=*/rollup.parquet'", book.display());
     assert!(text.contains(&files), "{text}");
+    // Every row of the price book, as text that is cast.
+    assert!(text.contains("CAST(\"price_usd\" AS DECIMAL(38,12)) AS \"price_usd\""), "{text}");
+    assert!(text.contains("('groq', 'llama-3.3-70b-versatile', "), "{text}");
     // Not audited: no file yet, and a view all the same.
     assert!(text.contains("VIEW violations AS\nSELECT CAST(NULL"), "{text}");
     assert_eq!(ok(&run, &["export", "views", "--output", "views.sql"]), "");
