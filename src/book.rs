@@ -3,8 +3,10 @@
 //! All reading and writing of the book goes through here, and all of it through
 //! the `object_store` crate, so that object storage can follow without a
 //! redesign. A file is staged, synced and renamed: it is either the old one or
-//! the new one, never half of one. A kill leaves at most staged leftovers,
-//! which the next writer removes under the lock.
+//! the new one, never half of one. Parquet is staged in a directory of its own,
+//! so that who reads a table's directory as a whole, as pandas and Spark do,
+//! meets whole files only. A kill leaves at most staged leftovers, which the
+//! next writer removes under the lock.
 
 pub mod layout;
 pub mod lock;
@@ -25,7 +27,7 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 
 use crate::time::{Day, Instant};
-use layout::{DayTable, LOCK_FILE, PRIVATE_DIRS, SCHEMA_VERSION, VERSION_FILE};
+use layout::{DayTable, LOCK_FILE, PRIVATE_DIRS, SCHEMA_VERSION, STAGED_DIR, VERSION_FILE};
 
 /// Why the book cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -168,11 +170,15 @@ impl Book {
     /// # Errors
     /// Where it cannot be written.
     pub fn put(&self, path: &Path, bytes: Bytes) -> Result<(), BookError> {
-        block_on(self.store.put(path, PutPayload::from_bytes(bytes))).map(drop).map_err(|source| BookError::Store {
-            path: path.to_string(),
-            doing: "written",
-            source,
-        })
+        let staged = staging(path);
+        let put = async {
+            self.store.put(staged.as_ref().unwrap_or(path), PutPayload::from_bytes(bytes)).await?;
+            match &staged {
+                Some(staged) => self.store.rename(staged, path).await,
+                None => Ok(()),
+            }
+        };
+        block_on(put).map_err(|source| BookError::Store { path: path.to_string(), doing: "written", source })
     }
 
     /// Writes a file where there is none, in one step; whether it did.
@@ -206,12 +212,15 @@ impl Book {
     /// # Errors
     /// Where it cannot be begun.
     pub fn upload(&self, path: &Path) -> Result<Upload, BookError> {
-        let upload = block_on(self.store.put_multipart(path)).map_err(|source| BookError::Store {
+        let staged = staging(path);
+        let to = staged.as_ref().unwrap_or(path);
+        let parts = block_on(self.store.put_multipart(to)).map_err(|source| BookError::Store {
             path: path.to_string(),
             doing: "written",
             source,
         })?;
-        Ok(Upload { parts: upload, path: path.clone(), part: Vec::new(), is_done: false })
+        let store = Arc::clone(&self.store);
+        Ok(Upload { store, parts, staged, path: path.clone(), part: Vec::new(), is_done: false })
     }
 
     /// Copies a file from another book.
@@ -286,7 +295,10 @@ pub enum Stored {
 /// A file being written. Dropped before it is finished, it was never there.
 #[derive(Debug)]
 pub struct Upload {
+    store: Arc<dyn ObjectStore>,
     parts: Box<dyn MultipartUpload>,
+    /// Where it waits until it is whole, if not beside its place.
+    staged: Option<Path>,
     path: Path,
     part: Vec<u8>,
     is_done: bool,
@@ -304,10 +316,14 @@ impl Upload {
         let last = std::mem::take(&mut self.part);
         let result = block_on(async {
             self.parts.put_part(last.into()).await?;
-            self.parts.complete().await
+            self.parts.complete().await?;
+            self.is_done = true;
+            match &self.staged {
+                Some(staged) => self.store.rename(staged, &self.path).await,
+                None => Ok(()),
+            }
         });
-        self.is_done = result.is_ok();
-        result.map(drop).map_err(|source| BookError::Store { path: self.path.to_string(), doing: "written", source })
+        result.map_err(|source| BookError::Store { path: self.path.to_string(), doing: "written", source })
     }
 }
 
@@ -334,6 +350,13 @@ impl Drop for Upload {
             tracing::debug!(path = %self.path, %error, "a staged file stays until the next run");
         }
     }
+}
+
+/// Where a file of a table waits until it is whole. The local store would stage
+/// it beside its place, where a reader of the directory finds it half written.
+fn staging(path: &Path) -> Option<Path> {
+    let name = path.as_ref();
+    name.ends_with(".parquet").then(|| Path::from(format!("{STAGED_DIR}/{}", name.replace('/', "."))))
 }
 
 fn found<T>(path: &Path, result: object_store::Result<T>) -> Result<Option<T>, BookError> {
@@ -368,18 +391,23 @@ fn remove_staged(root: &FsPath) -> io::Result<()> {
     staged(root)?.iter().try_for_each(fs::remove_file)
 }
 
-/// What the local store has staged, or a killed run left: `name#1` beside `name`.
+/// What is staged, or was left by a killed run: tables in `staged`, of other
+/// files `name#1` beside `name`.
 ///
 /// # Errors
 /// Where a directory cannot be listed.
-pub fn staged(dir: &FsPath) -> io::Result<Vec<PathBuf>> {
+pub fn staged(root: &FsPath) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.append(&mut staged(&entry.path())?);
-        } else if is_staged(&entry.file_name().to_string_lossy()) {
-            found.push(entry.path());
+    let mut dirs = vec![root.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        let is_for_staging = dir == root.join(STAGED_DIR);
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                dirs.push(entry.path());
+            } else if is_for_staging || is_staged(&entry.file_name().to_string_lossy()) {
+                found.push(entry.path());
+            }
         }
     }
     Ok(found)
@@ -441,11 +469,30 @@ mod tests {
     fn leftovers_of_a_killed_run_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         drop(Book::open_for_writing(dir.path(), "").unwrap());
-        let staged = dir.path().join("usage/date=2026-06-01/usage.parquet#1");
-        fs::create_dir_all(staged.parent().unwrap()).unwrap();
-        fs::write(&staged, "half").unwrap();
+        let left = ["staged/a.parquet", "staged/b.parquet#2", "usage/date=2026-06-01/usage.parquet#1", "runs/a.json#1"];
+        for name in left {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "half").unwrap();
+        }
+        assert_eq!(staged(dir.path()).unwrap().len(), left.len());
         drop(Book::open_for_writing(dir.path(), "").unwrap());
-        assert!(!staged.exists());
+        assert!(staged(dir.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_being_written_is_not_in_the_directory_of_its_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open_for_writing(dir.path(), "").unwrap();
+        let path = DayTable::Usage.file(Day::parse("2026-06-01").unwrap());
+        book.put(&path, "old".into()).unwrap();
+        let in_table = || fs::read_dir(dir.path().join("usage/date=2026-06-01")).unwrap().count();
+        let mut upload = book.upload(&path).unwrap();
+        upload.write_all(&vec![7; PART + 1]).unwrap();
+        assert_eq!((in_table(), staged(dir.path()).unwrap().len()), (1, 1));
+        upload.finish().unwrap();
+        assert_eq!((in_table(), staged(dir.path()).unwrap().len()), (1, 0));
+        assert_eq!(book.get(&path).unwrap().unwrap().len(), PART + 1);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub const SCHEMA_KEY: &str = "spendbook.schema";
 
 pub const VERSION_FILE: &str = "version.json";
 pub const LOCK_FILE: &str = "lock";
+/// Where tables wait until they are whole: no reader of a table looks here.
+pub const STAGED_DIR: &str = "staged";
 
 /// Only their owner can read these: they hold names, mails and log excerpts.
 pub const PRIVATE_DIRS: &[&str] = &["outbox", "alerts", "weekly", "quarantine", "state"];

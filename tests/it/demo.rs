@@ -243,7 +243,8 @@ fn the_doctor_names_what_is_wrong_with_the_book() {
     check(NATIVE, spoilt, 4, &["`usage/date=2026-06-18/usage.parquet` in the book: "]);
     let staged = |dir: &Path| {
         ingest(dir);
-        fs::write(dir.join(format!("{day}#1")), "half").unwrap();
+        fs::create_dir_all(dir.join("book/staged")).unwrap();
+        fs::write(dir.join("book/staged/usage.date=2026-06-18.usage.parquet#1"), "half").unwrap();
         fs::create_dir_all(dir.join("book/moves/usage")).unwrap();
         fs::write(dir.join("book/moves/usage/rows.parquet"), "").unwrap();
     };
