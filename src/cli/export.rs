@@ -41,6 +41,8 @@ pub(super) struct BudgetStateArguments {
 /// keys and budgets are as they were when it was written.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+docs/ANALYSTS.md has the questions that are really asked, each as SQL over these views.
+
 Examples:
   spendbook export views --output views.sql && duckdb -init views.sql
   spendbook export views | duckdb books.duckdb  into a database that keeps them")]

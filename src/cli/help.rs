@@ -74,11 +74,10 @@ mod tests {
         while let Some(letter) = letters.next() {
             match (letter, quote) {
                 (letter, Some(open)) if letter == open => quote = None,
-                (letter, Some(_)) => words.last_mut().unwrap().push(letter),
                 ('"' | '\'', None) => quote = Some(letter),
                 (' ', None) if letters.peek().is_none_or(|&next| next == ' ') => break,
                 (' ', None) => words.push(String::new()),
-                (letter, None) => words.last_mut().unwrap().push(letter),
+                (letter, _) => words.last_mut().unwrap().push(letter),
             }
         }
         assert_eq!(quote, None, "a quote is open: {line}");

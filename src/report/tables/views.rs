@@ -7,10 +7,7 @@
 use std::path::Path;
 
 use super::{Asked, Content, DATE, DATE_DOC, Row, TABLES, Table, TableError, Value, sql_type};
-use crate::{
-    book::layout::DayTable,
-    record::{Column, ColumnType},
-};
+use crate::{book::layout::DayTable, record::Column};
 
 /// SQL for DuckDB: a view for each table; those of files are over the book at
 /// this absolute path. A table that has no files yet is a view without rows
@@ -59,16 +56,13 @@ fn without_rows(table: &Table) -> String {
 }
 
 fn of_rows(table: &Table, rows: &[Row]) -> String {
-    let cast = |it: &Column| match it.kind {
-        ColumnType::Text | ColumnType::Dict => format!("\"{}\"", it.name),
-        kind => format!("CAST(\"{0}\" AS {1}) AS \"{0}\"", it.name, sql_type(kind)),
-    };
+    // A column of nothing but NULL would be of no type.
+    let cast = |it: &Column| format!("CAST(\"{0}\" AS {1}) AS \"{0}\"", it.name, sql_type(it.kind));
     let casts: Vec<String> = table.columns().iter().map(cast).collect();
     let names: Vec<String> = table.columns().iter().map(|it| format!("\"{}\"", it.name)).collect();
     let row = |row: &Row| format!("({})", row.iter().map(literal).collect::<Vec<_>>().join(", "));
     let rows: Vec<String> = rows.iter().map(row).collect();
     let (casts, names, rows) = (casts.join(", "), names.join(", "), rows.join(",\n"));
-    // The first row may be NULL where others are texts: types are those of the casts.
     view(table, &format!("SELECT {casts} FROM (VALUES\n{rows}\n) AS rows({names});\n"))
 }
 

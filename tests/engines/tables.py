@@ -1,0 +1,57 @@
+"""The tables explain themselves: types that every engine takes for what they
+are, and a description of each column, in the files and in the views."""
+
+import pyarrow.parquet as pq
+
+# By what `query --describe` calls a type: what Arrow finds in a file, and the
+# logical type in Parquet's own schema, which Spark and ClickHouse go by.
+TYPES = {
+    "TIMESTAMP WITH TIME ZONE": ("timestamp[us, tz=UTC]", "Timestamp(isAdjustedToUTC=true, timeUnit=microseconds"),
+    "VARCHAR": ("string", "String"),
+    "BIGINT": ("int64", "None"),
+    "SMALLINT": ("int16", "Int(bitWidth=16, isSigned=true)"),
+    "BOOLEAN": ("bool", "None"),
+    "DECIMAL(38,12)": ("decimal128(38, 12)", "Decimal(precision=38, scale=12)"),
+}
+
+
+def check(workspace, _root, _update) -> str:
+    connection = workspace.duckdb()
+    listed = workspace.data("query", "--list")
+    described = 0
+    for table in listed:
+        name = table["table"]
+        columns = workspace.data("query", "--describe", name)
+        assert columns, name
+        in_files = [column for column in columns if column["column"] != "date"]
+        if table["days"] is not None:
+            files = workspace.files(name)
+            assert len(files) == table["days"], (name, len(files))
+            for path in files:
+                check_file(path, in_files)
+        check_view(connection, name, columns)
+        described += len(columns)
+    return f"{len(listed)} tables, {described} columns"
+
+
+def check_file(path, columns) -> None:
+    file = pq.ParquetFile(path)
+    schema = file.schema_arrow
+    assert schema.names == [column["column"] for column in columns], path
+    for place, (field, column) in enumerate(zip(schema, columns)):
+        arrow, logical = TYPES[column["type"]]
+        assert str(field.type) == arrow, (path, field)
+        found = str(file.schema.column(place).logical_type)
+        assert found.startswith(logical), (path, field.name, found)
+        assert field.nullable == column["nullable"], (path, field)
+        # Where Arrow keeps it, and pyarrow, Polars and pandas show it.
+        assert field.metadata == {b"description": column["meaning"].encode()}, (path, field.name, field.metadata)
+
+
+def check_view(connection, name, columns) -> None:
+    sql = "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
+    found = connection.execute(sql, [name]).fetchall()
+    expect = [(column["column"], column["type"], column["meaning"]) for column in columns]
+    assert found == expect, (name, set(found) ^ set(expect))
+    (about,) = connection.execute("SELECT comment FROM duckdb_views() WHERE view_name = ?", [name]).fetchone()
+    assert about, name
