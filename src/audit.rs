@@ -42,13 +42,13 @@ use crate::{
 };
 
 pub use errors::{ErrorCount, Errors, Kind as ErrorKind};
+pub(crate) use read::{Columns, DayFile, Words};
 pub use table::violations;
 pub use violation::{Violation, ViolationKind};
 
 use carried::Spends;
 use day::{DayAudit, Rules};
 use rates::MINUTE;
-use read::DayFile;
 use state::{Inputs, Last, Memo};
 use table::{ROW_GROUP, TableWriter};
 

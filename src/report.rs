@@ -10,6 +10,7 @@
 pub mod alerts;
 mod budget_state;
 mod freshness;
+mod html;
 mod query;
 pub(crate) mod render;
 mod status;
@@ -24,6 +25,7 @@ use crate::{book::BookError, budgets::TooLarge, charges::ChargesError, policy::P
 
 pub use budget_state::BudgetState;
 pub use freshness::{Heard, LastRuns, SourceState, last_heard};
+pub use html::{FIRST_LINE, HtmlError, HtmlPage, html};
 pub use query::{Answer, QueryError, query};
 pub use render::RenderError;
 pub use status::{Coverage, Status, Unbudgeted};

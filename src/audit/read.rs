@@ -26,14 +26,14 @@ use crate::{
 
 /// A day's file, with what its end says about it.
 #[derive(Debug)]
-pub(super) struct DayFile {
+pub(crate) struct DayFile {
     path: String,
     stored: Stored,
     metadata: ArrowReaderMetadata,
 }
 
 impl DayFile {
-    pub(super) fn open(book: &Book, table: DayTable, day: Day) -> Result<Option<Self>, AuditError> {
+    pub(crate) fn open(book: &Book, table: DayTable, day: Day) -> Result<Option<Self>, AuditError> {
         let path = table.file(day);
         let Some(stored) = book.read(&path)? else { return Ok(None) };
         let path = path.to_string();
@@ -55,7 +55,7 @@ impl DayFile {
 
     /// Hands over batches of these columns, those of row groups that hold
     /// something since an instant.
-    pub(super) fn batches(
+    pub(crate) fn batches(
         self,
         columns: &[&str],
         since: Option<Instant>,
@@ -97,27 +97,36 @@ fn with_dictionaries(plain: &Schema) -> Schema {
 
 /// The columns of a batch, by name.
 #[derive(Debug)]
-pub(super) struct Columns<'b> {
+pub(crate) struct Columns<'b> {
     path: &'b str,
     batch: &'b RecordBatch,
 }
 
 /// A column of repeated texts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Words<'b> {
+pub(crate) struct Words<'b> {
     pub(super) keys: &'b Int32Array,
     values: &'b StringArray,
 }
 
 impl<'b> Words<'b> {
-    pub(super) fn get(self, row: usize) -> Option<&'b str> {
+    pub(crate) fn get(self, row: usize) -> Option<&'b str> {
         let key = self.keys.is_valid(row).then(|| self.keys.value(row))?;
         Some(self.values.value(usize::try_from(key).ok()?))
+    }
+
+    /// Each text once; [`Words::place`] says which of them a row has.
+    pub(crate) fn values(self) -> impl ExactSizeIterator<Item = &'b str> {
+        (0..self.values.len()).map(move |place| self.values.value(place))
+    }
+
+    pub(crate) fn place(self, row: usize) -> Option<usize> {
+        self.keys.is_valid(row).then(|| usize::try_from(self.keys.value(row)).ok())?
     }
 }
 
 impl<'b> Columns<'b> {
-    pub(super) fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.batch.num_rows()
     }
 
@@ -126,7 +135,7 @@ impl<'b> Columns<'b> {
         found.ok_or_else(|| AuditError::Column { path: self.path.to_owned(), column: name.to_owned() })
     }
 
-    pub(super) fn words(&self, name: &str) -> Result<Words<'b>, AuditError> {
+    pub(crate) fn words(&self, name: &str) -> Result<Words<'b>, AuditError> {
         self.array(name, |array| {
             let words = array.as_dictionary_opt::<Int32Type>()?;
             Some(Words { keys: words.keys(), values: words.values().as_string_opt::<i32>()? })
@@ -137,11 +146,11 @@ impl<'b> Columns<'b> {
         self.array(name, AsArray::as_string_opt::<i32>)
     }
 
-    pub(super) fn instants(&self, name: &str) -> Result<&'b TimestampMicrosecondArray, AuditError> {
+    pub(crate) fn instants(&self, name: &str) -> Result<&'b TimestampMicrosecondArray, AuditError> {
         self.array(name, AsArray::as_primitive_opt::<TimestampMicrosecondType>)
     }
 
-    pub(super) fn numbers(&self, name: &str) -> Result<&'b Int64Array, AuditError> {
+    pub(crate) fn numbers(&self, name: &str) -> Result<&'b Int64Array, AuditError> {
         self.array(name, AsArray::as_primitive_opt::<Int64Type>)
     }
 
@@ -149,7 +158,7 @@ impl<'b> Columns<'b> {
         self.array(name, AsArray::as_primitive_opt::<Int16Type>)
     }
 
-    pub(super) fn amounts(&self, name: &str) -> Result<&'b Decimal128Array, AuditError> {
+    pub(crate) fn amounts(&self, name: &str) -> Result<&'b Decimal128Array, AuditError> {
         self.array(name, AsArray::as_primitive_opt::<Decimal128Type>)
     }
 }

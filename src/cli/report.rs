@@ -1,6 +1,8 @@
-//! `spendbook report`: what people have to hear of, as mails in the outbox.
+//! `spendbook report`: what people have to hear of, as mails in the outbox, and
+//! a page for those who would rather look.
 
 pub(super) mod alerts;
+mod html;
 pub(super) mod weekly;
 
 use clap::Subcommand;
@@ -13,11 +15,14 @@ pub(super) enum Command {
     Alerts(alerts::Arguments),
     /// Mail each team its week, and finance everybody's
     Weekly(weekly::Arguments),
+    /// One page to look at: charts, budgets, the biggest spenders, how far it is known
+    Html(html::Arguments),
 }
 
 pub(super) fn run(session: &Session, command: &Command) -> Result<Outcome, Failure> {
     match command {
         Command::Alerts(arguments) => alerts::run(session, arguments),
         Command::Weekly(arguments) => weekly::run(session, arguments),
+        Command::Html(arguments) => html::run(session, arguments),
     }
 }

@@ -37,7 +37,10 @@ use crate::{
     time::{Day, Instant},
 };
 
-use compose::{Composed, Reading, WEEKS_BACK, on_every_core};
+pub(super) use compose::on_every_core;
+pub(super) use page::tone;
+
+use compose::{Composed, Reading, WEEKS_BACK};
 use store::{Commit, Days, Figures, Mailed, Told};
 use summary::Span;
 use week::Due;

@@ -20,6 +20,7 @@ mod import;
 mod known_answers;
 mod mutations;
 mod night;
+mod page;
 mod price_command;
 mod priced;
 mod props;

@@ -477,7 +477,7 @@ impl Composed {
 }
 
 /// Does a work for each of many, on every core, in their order.
-pub(super) fn on_every_core<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(in crate::report) fn on_every_core<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len().max(1));
     let size = items.len().div_ceil(threads).max(1);
     let work = &work;

@@ -233,7 +233,7 @@ fn outlook(statement: &Statement) -> Option<String> {
 }
 
 /// How grave a budget's standing is.
-pub(super) fn tone(statement: &Statement) -> Tone {
+pub(in crate::report) fn tone(statement: &Statement) -> Tone {
     match statement.standing() {
         Standing::Exceeded | Standing::Reached => Tone::Grave,
         _ if statement.forecast.projection().is_some_and(|it| it.spend > statement.budget()) => Tone::Warning,
