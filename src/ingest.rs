@@ -20,6 +20,7 @@ pub mod files;
 pub mod formats;
 pub mod framing;
 mod frozen;
+mod http;
 mod merge;
 pub mod names;
 pub mod overlap;
@@ -36,19 +37,22 @@ mod texts;
 pub mod versions;
 mod withdraw;
 
-use std::{num::NonZero, thread};
+use std::{collections::BTreeSet, num::NonZero, thread};
 
 use crate::{
     book::{Book, BookError, layout::DayTable},
-    config::{Config, Role},
+    clock::Clock,
+    config::{Config, Role, Source, remote_format},
     tally::IngestTally,
-    time::Day,
+    time::{Day, Instant},
 };
 
 pub use frozen::reaching;
+pub use http::{TriedOut, try_out};
 pub use quarantine::Broken;
 pub use reading::Watch;
 pub use table::Shown;
+use table::Table;
 
 /// What to ingest, and how.
 #[derive(Debug, Clone)]
@@ -62,6 +66,9 @@ pub struct Options {
     pub threads: usize,
     /// Rebuild what a source had a part in.
     pub again: Option<Again>,
+    /// When the run takes place: sources over HTTP are asked for the days until
+    /// then.
+    pub now: Instant,
 }
 
 /// Rebuild the requests that a source had a part in, from every source's files.
@@ -81,7 +88,7 @@ impl Again {
 impl Default for Options {
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        Self { source: None, dry_run: false, memory: 1 << 30, threads, again: None }
+        Self { source: None, dry_run: false, memory: 1 << 30, threads, again: None, now: Clock::System.now() }
     }
 }
 
@@ -138,8 +145,18 @@ pub fn run(config: &Config, book: Option<&Book>, options: &Options, watch: &dyn 
     }
     let mut outcome = Outcome::default();
     for (role, table) in [(Role::Books, DayTable::Usage), (Role::Check, DayTable::Checks)] {
-        let sources: Vec<_> = config.sources.iter().filter(|source| source.role == role).collect();
-        let changed = table::ingest(config, &sources, table, book, options, watch, &mut outcome)?;
+        let sources: Vec<_> =
+            config.sources.iter().filter(|source| source.role == role && has_requests(source)).collect();
+        let pulls = http::Pulls::default();
+        let mut changed = BTreeSet::new();
+        let night = Table { config, sources: &sources, days_of: table, book, options, pulls: &pulls, watch };
+        loop {
+            changed.extend(table::ingest(&night, &mut outcome)?);
+            if !pulls.next_round() {
+                break;
+            }
+        }
+        let changed = changed.into_iter().collect();
         if table == DayTable::Usage {
             outcome.changed = changed;
         }
@@ -149,6 +166,11 @@ pub fn run(config: &Config, book: Option<&Book>, options: &Options, watch: &dyn 
         Some(what) => Err(IngestError::Unbalanced(what)),
         None => Ok(outcome),
     }
+}
+
+/// Whether a source tells requests, and not totals.
+fn has_requests(source: &Source) -> bool {
+    remote_format(&source.format).is_none_or(|remote| remote.items.is_some())
 }
 
 /// How many of the days that changed are looked through, the latest, for

@@ -125,7 +125,8 @@ impl Night<'_> {
     }
 
     fn ingest(self, watch: &dyn Watch) -> Result<ingest::Outcome, StageError> {
-        let options = ingest::Options { memory: self.memory, ..ingest::Options::default() };
+        let now = self.clock.now();
+        let options = ingest::Options { memory: self.memory, now, ..ingest::Options::default() };
         Ok(ingest::run(self.config, Some(self.book), &options, &*watch.reading())?)
     }
 

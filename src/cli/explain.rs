@@ -65,7 +65,9 @@ fn log(config: &Config, request: &FoundRequest, arguments: &Arguments) -> Result
     let text = |name: &str| request.text(name).unwrap_or_default();
     let (file, line) = (text("source_file"), text("source_line"));
     let mut out = format!("\nlog\n  {file}, line {line}, of source `{}`\n", text("source"));
-    if !versions::is_there(config, file) {
+    if versions::is_remote(file) {
+        out.push_str("  it was asked for over HTTP, and is not asked for again: `ingest --again` does that\n");
+    } else if !versions::is_there(config, file) {
         out.push_str("  the file is gone: what else it held of this request cannot be told\n");
     }
     let identity = Identity { provider: text("provider"), request_id: text("request_id"), part: text("part") };

@@ -54,6 +54,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         dry_run: arguments.dry_run,
         memory: session.global.memory,
         again: again.map(|source| Again { source, from: arguments.from, to: arguments.to }),
+        now: session.clock.now(),
         ..Options::default()
     };
     let started = session.clock.now();

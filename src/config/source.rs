@@ -102,6 +102,9 @@ pub const FORMATS: &[&str] = &[
     "portkey",
     "helicone",
     CUSTOM,
+    "litellm-api",
+    "langfuse-api",
+    "cloudflare-api",
     AUTO,
 ];
 

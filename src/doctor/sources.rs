@@ -8,12 +8,14 @@ use crate::{
     book::{Book, layout::DayTable},
     config::{Config, Role, Source},
     ingest::{
+        TriedOut,
         detect::{Detection, Undetected, detect},
         files::{self, Found},
         formats::{self, Format, Reject, Skip},
         framing::{Block, Framer, Shape},
         overlap,
         parse::{Outcomes, Parser},
+        try_out,
     },
     record::UsageRecord,
     tally::Reasons,
@@ -22,6 +24,11 @@ use crate::{
 
 pub(super) fn check(config: &Config, source: &Source, heard: Option<Instant>, now: Instant) -> Vec<Check> {
     let subject = format!("source {}", source.name);
+    if let Some(tried) = try_out(config, source, now.day()) {
+        let mut checks = vec![check_remote(&subject, source, tried)];
+        checks.extend(check_silence(&subject, source, heard, now));
+        return checks;
+    }
     let files = match files::list(&config.dir, &source.path) {
         Ok(files) if files.is_empty() => {
             return vec![Check::problem(
@@ -43,6 +50,29 @@ pub(super) fn check(config: &Config, source: &Source, heard: Option<Instant>, no
     let mut checks = vec![check_content(&subject, source, &files)];
     checks.extend(check_silence(&subject, source, heard, now));
     checks
+}
+
+/// What one cheap request came to.
+fn check_remote(subject: &str, source: &Source, tried: Result<TriedOut, String>) -> Check {
+    let TriedOut { place, entries } = match tried {
+        Ok(tried) => tried,
+        Err(message) => {
+            let (found, cure) = message.rsplit_once(": ").unwrap_or((&message, "correct the source's keys"));
+            return Check::problem(subject, found, cure);
+        }
+    };
+    let entries = match entries {
+        Ok(entries) => entries,
+        Err((found, cure)) => return Check::problem(subject, found, cure),
+    };
+    let found = format!("`{place}` answers, with {} on the first page of today", counted(entries, "item"));
+    let has_token = source.remote.as_ref().is_some_and(|remote| remote.token.is_some());
+    let is_here = ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| place.starts_with(&format!("http://{host}")));
+    if has_token && place.starts_with("http://") && !is_here {
+        let cure = "use `https://`: whoever sees the traffic sees the token";
+        return Check::warning(subject, format!("{found}; the token travels unencrypted"), cure);
+    }
+    Check::ok(subject, found)
 }
 
 /// Looks at the first entries of the newest file that has some.
@@ -96,7 +126,9 @@ impl Sample {
     fn check(self, subject: &str, source: &Source, count: &str, file: &str) -> Check {
         let is_auto = formats::by_name(&source.format).is_none();
         let format = match &self.detected {
-            Ok(detection) if is_auto || detection.format == source.format => {
+            Ok(detection)
+                if is_auto || formats::by_name(&source.format).is_some_and(|it| it.name() == detection.format) =>
+            {
                 format!("`{}` ({} % sure)", detection.format, detection.confidence)
             }
             Err(undetected) if is_auto => {

@@ -30,7 +30,7 @@ pub(super) use shared::field::is_nothing;
 pub(crate) use shared::provider;
 
 use crate::{
-    config::Source,
+    config::{Source, remote_format},
     json::Value,
     record::{Text, UsageRecord},
 };
@@ -246,8 +246,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static dyn Format> {
     FORMATS.iter().copied()
 }
 
-/// The format of that name.
+/// The format of that name; of a source over HTTP, the one that its items are in.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
+    let name = remote_format(name).and_then(|remote| remote.items).unwrap_or(name);
     FORMATS.iter().copied().find(|format| format.name() == name)
 }
 
@@ -260,7 +261,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 mod tests {
     #[test]
     fn the_config_knows_the_same_formats() {
-        let names: Vec<_> = super::names().chain(["auto"]).collect();
+        let remote = crate::config::REMOTE_FORMATS.iter().map(|format| format.name);
+        let names: Vec<_> = super::names().chain(remote).chain(["auto"]).collect();
         assert_eq!(names, crate::config::FORMATS);
     }
 }

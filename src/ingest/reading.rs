@@ -22,6 +22,7 @@ use super::{
     formats::{self, Format, Reject, Skip},
     framing::{Block, Framer, Progress, Shape},
     frozen::{Floor, PRUNED},
+    http::{self, Feed, Message, Window},
     names::Names,
     parse::{Outcomes, Parser},
     pile::Pile,
@@ -34,6 +35,7 @@ use crate::{
     config::{Source, Users},
     record::UsageRecord,
     tally::SourceTally,
+    time::{Day, Instant},
 };
 
 /// One file that is to be read.
@@ -46,6 +48,36 @@ pub struct Task<'s> {
     pub plan: Plan,
     /// For `auto`: what an earlier run took a file of this name for.
     pub recognised: Option<String>,
+    /// What is asked for over HTTP, where it is no file.
+    pub(super) window: Option<Window>,
+}
+
+impl<'s> Task<'s> {
+    pub(super) fn of_file(
+        source: &'s Source,
+        found: files::Found,
+        stamp: Stamp,
+        plan: Plan,
+        recognised: Option<String>,
+    ) -> Self {
+        Self { source, name: found.name, path: found.path, stamp, plan, recognised, window: None }
+    }
+
+    pub(super) fn of_window(source: &'s Source, window: Window) -> Self {
+        let (name, plan) = (window.name(), Plan::Read(Ending::Settled));
+        let window = Some(window);
+        Self { source, name, path: PathBuf::new(), stamp: Stamp::default(), plan, recognised: None, window }
+    }
+
+    /// As `source_file` has it.
+    pub(super) fn file(&self) -> &str {
+        self.window.as_ref().map_or(&self.name, |window| window.endpoint.place())
+    }
+
+    /// The day that is asked for, where it is no file.
+    pub(super) fn day(&self) -> Option<Day> {
+        self.window.as_ref().map(|window| window.day)
+    }
 }
 
 /// What reading a file came to.
@@ -59,6 +91,8 @@ pub struct ReadFile {
     pub failure: Option<String>,
     /// For `auto`: what the file was taken for, and why.
     pub recognised: Option<String>,
+    /// It was not asked for: its source is out of reach.
+    pub is_left: bool,
 }
 
 /// Everything that was read.
@@ -81,6 +115,8 @@ pub struct Settings {
     pub spill_dir: PathBuf,
     /// Records below it are not taken in again.
     pub floor: Floor,
+    /// When what is asked for now was asked for.
+    pub now: Instant,
 }
 
 /// How many of the first records are kept to be shown.
@@ -106,8 +142,14 @@ pub fn read(
     keep: Keep<'_>,
     watch: &dyn Watch,
 ) -> Result<Reading, IngestError> {
-    let queue =
-        Mutex::new(Queue { tasks, next: 0, open: None, files: tasks.iter().map(|_| ReadFile::default()).collect() });
+    let queue = Mutex::new(Queue {
+        tasks,
+        next: 0,
+        open: None,
+        files: tasks.iter().map(|_| ReadFile::default()).collect(),
+        feed: Feed::new(tasks.iter().enumerate().filter_map(|(at, task)| Some((at, task.window.clone()?)))),
+        now: settings.now,
+    });
     let failed = AtomicBool::new(false);
     let results: Vec<Result<Worker<'_>, io::Error>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..settings.threads.max(1))
@@ -152,6 +194,8 @@ struct Queue<'q> {
     next: usize,
     open: Option<Open>,
     files: Vec<ReadFile>,
+    feed: Feed,
+    now: Instant,
 }
 
 /// A file that is being read.
@@ -177,24 +221,20 @@ struct Work {
 impl Queue<'_> {
     /// The next block; `done` is one that is no longer needed.
     fn next(&mut self, done: Option<Block>, watch: &dyn Watch) -> Option<Work> {
+        // They are waited for while files are read.
+        self.feed.begin();
         if let (Some(open), Some(done)) = (self.open.as_mut(), done) {
             open.framer.give_back(done);
         }
+        self.next_of_files(watch).or_else(|| self.next_of_windows(watch))
+    }
+
+    fn next_of_files(&mut self, watch: &dyn Watch) -> Option<Work> {
         loop {
-            if self.open.is_none() {
-                let task = self.next;
-                if task == self.tasks.len() {
-                    return None;
-                }
-                self.next += 1;
-                watch.file(&self.tasks[task].name);
-                match open(&self.tasks[task], &mut self.files[task]) {
-                    Ok(open) => self.open = open.map(|open| Open { task, ..open }),
-                    Err(error) => self.files[task].failure = Some(format!("cannot be read: {error}")),
-                }
+            let Some(open) = self.open.as_mut() else {
+                self.open_next(watch)?;
                 continue;
-            }
-            let open = self.open.as_mut()?;
+            };
             let before = open.framer.progress().bytes;
             let block = open.ahead.take().or_else(|| open.framer.next_block());
             watch.read(open.framer.progress().bytes - before);
@@ -206,6 +246,54 @@ impl Queue<'_> {
                 self.close(open);
             }
         }
+    }
+
+    /// Opens the next file, if it can; `None` after the last.
+    fn open_next(&mut self, watch: &dyn Watch) -> Option<()> {
+        let task = self.next;
+        let file = self.tasks.get(task)?;
+        self.next += 1;
+        if file.window.is_some() {
+            return Some(());
+        }
+        watch.file(&file.name);
+        match open(file, &mut self.files[task]) {
+            Ok(open) => self.open = open.map(|open| Open { task, ..open }),
+            Err(error) => self.files[task].failure = Some(format!("cannot be read: {error}")),
+        }
+        Some(())
+    }
+
+    fn next_of_windows(&mut self, watch: &dyn Watch) -> Option<Work> {
+        loop {
+            match self.feed.next()? {
+                (task, Message::Block(block)) => {
+                    watch.read(block.bytes.len() as u64);
+                    let format = formats::by_name(&self.tasks[task].source.format).unwrap_or(&formats::native::Native);
+                    return Some(Work { task, block, format, shape: Shape::Array, settled: true });
+                }
+                (task, Message::End(ending)) => {
+                    watch.file(&self.tasks[task].name);
+                    self.close_window(task, ending);
+                }
+            }
+        }
+    }
+
+    fn close_window(&mut self, task: usize, ending: http::Ending) {
+        let file = &mut self.files[task];
+        if ending.is_left {
+            file.is_left = true;
+            return;
+        }
+        file.tally.files_read = 1;
+        // What an earlier asking set aside and this one did not is understood
+        // now, if this one came to the end.
+        file.earlier = Some(if ending.failure.is_some() { Earlier::Whole } else { Earlier::Nothing });
+        file.failure = ending.failure;
+        file.state.bytes = ending.bytes;
+        file.state.lines = ending.items;
+        file.state.asked_at = Some(self.now.micros()).filter(|_| !ending.is_moving);
     }
 
     fn close(&mut self, mut open: Open) {
@@ -337,9 +425,9 @@ impl<'t> Worker<'t> {
             let Some(work) = work else { break };
             let task = &tasks[work.task];
             let mut noted = worker.noted.remove(&work.task).unwrap_or_default();
-            let mut parser =
-                Parser::new(task.source, work.format, &task.name, work.shape, work.settled).with_names(&settings.names);
-            let [source, file] = [&task.source.name, &task.name].map(|text| word(text, &mut worker.texts));
+            let mut parser = Parser::new(task.source, work.format, task.file(), work.shape, work.settled)
+                .with_names(&settings.names);
+            let [source, file] = [&task.source.name, task.file()].map(|text| word(text, &mut worker.texts));
             let mut booking = Booking {
                 worker: &mut worker,
                 noted: &mut noted,

@@ -47,6 +47,10 @@ pub struct FileState {
     /// For `auto`: what it was taken for.
     #[serde(default)]
     pub format: Option<String>,
+    /// Of a window over HTTP: when it was read to its end, in microseconds; none
+    /// where it changed meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<i64>,
 }
 
 /// By what a file is known to be unchanged.

@@ -11,6 +11,7 @@ use super::{
     day_file::{DayFile, Place, place},
     files,
     frozen::Floor,
+    http::{self, Endpoint, Pulls, Window},
     names::Names,
     pile::Pile,
     quarantine::{self, Earlier},
@@ -33,16 +34,8 @@ use crate::{
 pub type Shown = Vec<(&'static str, String)>;
 
 /// Ingests the sources of one table; returns the days whose rows changed.
-pub(super) fn ingest(
-    config: &Config,
-    sources: &[&Source],
-    table: DayTable,
-    book: Option<&Book>,
-    options: &Options,
-    watch: &dyn Watch,
-    outcome: &mut Outcome,
-) -> Result<Vec<Day>, IngestError> {
-    let table = Table { config, sources, days_of: table, book, options, watch };
+pub(super) fn ingest(table: &Table<'_>, outcome: &mut Outcome) -> Result<Vec<Day>, IngestError> {
+    let &Table { sources, book, options, watch, .. } = table;
     let mut states = BTreeMap::new();
     for source in sources {
         states.insert(source.name.as_str(), SourceState::load(book, &source.name)?);
@@ -83,14 +76,8 @@ pub(super) fn ingest(
     if withdrawal.is_some() {
         table.forget(&states)?;
     }
-    let builder = Builder {
-        table: &table,
-        days: &days,
-        texts: &texts,
-        seams: &seams,
-        priorities: &priorities,
-        withdrawal: &withdrawal,
-    };
+    let builder =
+        Builder { table, days: &days, texts: &texts, seams: &seams, priorities: &priorities, withdrawal: &withdrawal };
     let mut changed = builder.move_rows(&mut waiting, &mut to_build, &mut outcome.tally)?;
     changed.extend(builder.build_all(waiting, to_build, &mut outcome.tally)?);
     table.finish(&tasks, files, states, &withdrawal, &seams)?;
@@ -105,6 +92,7 @@ pub(super) struct Table<'t> {
     pub(super) days_of: DayTable,
     pub(super) book: Option<&'t Book>,
     pub(super) options: &'t Options,
+    pub(super) pulls: &'t Pulls,
     pub(super) watch: &'t dyn Watch,
 }
 
@@ -128,52 +116,133 @@ impl Table<'_> {
         let (threads, budget) = (self.options.threads, self.options.memory / 5 * 2);
         let floors = self.book.map_or(Ok(Floors::default()), Floors::read)?;
         let floor = Floor::of(&floors, self.days_of);
-        Ok(Settings { names: Names::of(self.config), threads, budget, spill_dir: self.spill_dir(), floor })
+        let (names, spill_dir, now) = (Names::of(self.config), self.spill_dir(), self.options.now);
+        Ok(Settings { names, threads, budget, spill_dir, floor, now })
     }
 
-    /// The files that have something new. With `everything`, all files of all
-    /// sources.
+    /// The files and windows that have something new. With `everything`, all of
+    /// all sources.
     fn tasks(&self, states: &BTreeMap<&str, SourceState>, everything: bool, outcome: &mut Outcome) -> Vec<Task<'_>> {
         let mut tasks = Vec::new();
         let only = self.options.source.as_deref().filter(|_| !everything);
         for &source in self.sources.iter().filter(|source| only.is_none_or(|only| only == source.name)) {
-            outcome.tally.source(&source.name);
             let state = &states[source.name.as_str()];
-            if !state.files.is_empty()
-                && state.options != state::options_digest(source, self.config.privacy)
-                && !everything
-            {
-                let message = format!(
-                    "its options have changed since it was read: run `spendbook ingest --again --source {}` to read its old entries the new way",
-                    source.name
-                );
-                outcome.notes.push(Note { source: source.name.clone(), file: None, message, is_failure: false });
+            if self.pulls.is_first_round() {
+                outcome.tally.source(&source.name);
+                if !everything {
+                    self.note_options(source, state, outcome);
+                }
             }
-            for found in self.list(source, outcome) {
-                let before = state.files.get(&found.name).cloned();
-                let stamp_and_plan = Stamp::of(&found.path).and_then(|stamp| {
-                    let plan = if everything {
-                        // An entry that was taken as it stands stays taken.
-                        let is_settled = before.as_ref().is_some_and(|before| before.stamp == stamp);
-                        Plan::Read(if is_settled { Ending::Settled } else { Ending::Open })
-                    } else {
-                        state::plan(&found.path, &stamp, before.as_ref())?
-                    };
-                    Ok((stamp, plan))
-                });
-                match stamp_and_plan {
-                    Ok((_, Plan::Unchanged)) => Self::unchanged(source, &found.name, before, outcome),
-                    Ok((stamp, plan)) => {
-                        let recognised = before.and_then(|before| before.format);
-                        tasks.push(Task { source, name: found.name, path: found.path, stamp, plan, recognised });
-                    }
-                    Err(error) => {
-                        outcome.notes.push(failure(source, Some(&found.name), format!("cannot be read: {error}")));
-                    }
+            match &source.remote {
+                Some(_) => tasks.extend(self.windows(source, state, everything, outcome)),
+                None if self.pulls.is_first_round() => tasks.extend(self.files(source, state, everything, outcome)),
+                None => {}
+            }
+        }
+        // Files first: they need not be waited for. Then day by day, so that no
+        // source has to wait for all of another one.
+        tasks.sort_by_key(Task::day);
+        tasks
+    }
+
+    fn note_options(&self, source: &Source, state: &SourceState, outcome: &mut Outcome) {
+        if !state.files.is_empty() && state.options != state::options_digest(source, self.config.privacy) {
+            let message = format!(
+                "its options have changed since it was read: run `spendbook ingest --again --source {}` to read its old entries the new way",
+                source.name
+            );
+            outcome.notes.push(Note { source: source.name.clone(), file: None, message, is_failure: false });
+        }
+    }
+
+    fn files<'s>(
+        &self,
+        source: &'s Source,
+        state: &SourceState,
+        everything: bool,
+        outcome: &mut Outcome,
+    ) -> Vec<Task<'s>> {
+        let mut tasks = Vec::new();
+        for found in self.list(source, outcome) {
+            let before = state.files.get(&found.name).cloned();
+            let stamp_and_plan = Stamp::of(&found.path).and_then(|stamp| {
+                let plan = if everything {
+                    // An entry that was taken as it stands stays taken.
+                    let is_settled = before.as_ref().is_some_and(|before| before.stamp == stamp);
+                    Plan::Read(if is_settled { Ending::Settled } else { Ending::Open })
+                } else {
+                    state::plan(&found.path, &stamp, before.as_ref())?
+                };
+                Ok((stamp, plan))
+            });
+            match stamp_and_plan {
+                Ok((_, Plan::Unchanged)) => Self::unchanged(source, &found.name, before, outcome),
+                Ok((stamp, plan)) => {
+                    let recognised = before.and_then(|before| before.format);
+                    tasks.push(Task::of_file(source, found, stamp, plan, recognised));
+                }
+                Err(error) => {
+                    outcome.notes.push(failure(source, Some(&found.name), format!("cannot be read: {error}")));
                 }
             }
         }
         tasks
+    }
+
+    /// The windows of a source that are to be asked for in this round.
+    fn windows<'s>(
+        &self,
+        source: &'s Source,
+        state: &SourceState,
+        everything: bool,
+        outcome: &mut Outcome,
+    ) -> Vec<Task<'s>> {
+        let Some(remote) = &source.remote else { return Vec::new() };
+        let endpoint = match self.pulls.endpoint(self.config, source, remote) {
+            Ok(Some(endpoint)) if !endpoint.is_given_up() => endpoint,
+            Ok(_) => return Vec::new(),
+            Err(message) => {
+                outcome.notes.push(failure(source, None, message));
+                return Vec::new();
+            }
+        };
+        if everything {
+            return self.all_windows(source, &endpoint, state);
+        }
+        let state_of = |day| state.files.get(&Window::name_of(&endpoint, day));
+        let asked_at = |day| state_of(day)?.asked_at.map(Instant::from_micros);
+        let mut tasks = Vec::new();
+        for (day, is_wanted) in http::wanted(remote, self.options.now, asked_at) {
+            if is_wanted {
+                if self.pulls.begin(&source.name, day, tasks.len()) {
+                    tasks.push(Task::of_window(source, Window { endpoint: endpoint.clone(), day }));
+                }
+            } else if self.pulls.is_first_round() {
+                Self::unchanged(source, &Window::name_of(&endpoint, day), state_of(day).cloned(), outcome);
+            }
+        }
+        tasks
+    }
+
+    /// Every window of a source that may hold versions of what is rebuilt.
+    pub(super) fn all_windows<'s>(
+        &self,
+        source: &'s Source,
+        endpoint: &std::sync::Arc<Endpoint>,
+        state: &SourceState,
+    ) -> Vec<Task<'s>> {
+        let Some(remote) = &source.remote else { return Vec::new() };
+        let known = state.files.keys().filter_map(|name| Day::parse(name.rsplit_once('#')?.1));
+        let wanted = http::wanted(remote, self.options.now, |_| None).into_iter().map(|(day, _)| day);
+        let days: BTreeSet<Day> = known.chain(wanted).collect();
+        let is_near = |day: &Day| {
+            self.options.again.as_ref().is_none_or(|again| {
+                // A request whose versions lie across midnight.
+                [day.previous(), *day, day.next()].into_iter().any(|day| again.covers(day))
+            })
+        };
+        let task = |day| Task::of_window(source, Window { endpoint: endpoint.clone(), day });
+        days.into_iter().filter(is_near).map(task).collect()
     }
 
     pub(super) fn list(&self, source: &Source, outcome: &mut Outcome) -> Vec<files::Found> {
@@ -210,7 +279,8 @@ impl Table<'_> {
     }
 
     fn note_files(tasks: &[Task<'_>], files: &[reading::ReadFile], outcome: &mut Outcome) {
-        for (task, file) in tasks.iter().zip(files) {
+        let (windows, files): (Vec<_>, Vec<_>) = tasks.iter().zip(files).partition(|(task, _)| task.window.is_some());
+        for (task, file) in files {
             outcome.tally.source(&task.source.name).add(&file.tally);
             let mut note = |message: String, is_failure| {
                 let (source, file) = (task.source.name.clone(), Some(task.name.clone()));
@@ -230,6 +300,32 @@ impl Table<'_> {
                     false,
                 );
             }
+        }
+        Self::note_windows(&windows, outcome);
+    }
+
+    /// Of windows that failed for the same reason one note is made.
+    fn note_windows(windows: &[(&Task<'_>, &reading::ReadFile)], outcome: &mut Outcome) {
+        let mut failed: Vec<(&Source, &str, Vec<Day>)> = Vec::new();
+        for (task, file) in windows {
+            outcome.tally.source(&task.source.name).add(&file.tally);
+            let Some(day) = task.day() else { continue };
+            let same = |&(source, message, _): &(&Source, &str, _)| {
+                source.name == task.source.name && file.failure.as_deref().is_none_or(|failure| failure == message)
+            };
+            match (failed.iter_mut().find(|known| same(known)), &file.failure) {
+                (Some((.., days)), Some(_)) => days.push(day),
+                (Some((.., days)), None) if file.is_left => days.push(day),
+                (None, Some(failure)) => failed.push((task.source, failure, vec![day])),
+                _ => {}
+            }
+        }
+        for (source, message, days) in failed {
+            let days = match days.as_slice() {
+                [first, .., last] => format!("{first} to {last}"),
+                days => days.iter().map(Day::to_string).collect(),
+            };
+            outcome.notes.push(failure(source, Some(&days), message.to_owned()));
         }
     }
 

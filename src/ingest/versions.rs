@@ -48,7 +48,7 @@ impl Watch for Unwatched {
 }
 
 /// Reads the versions of a request from the files of all sources that are still
-/// there, or from one of them.
+/// there, or from one of them. Sources over HTTP are not asked again.
 ///
 /// # Errors
 /// Where what was read does not fit in memory and cannot be put aside.
@@ -59,20 +59,21 @@ pub fn versions(
     threads: usize,
 ) -> Result<Vec<Version>, IngestError> {
     let mut tasks = Vec::new();
-    for source in config.sources.iter().filter(|source| source.role == Role::Books) {
+    for source in config.sources.iter().filter(|source| source.role == Role::Books && source.remote.is_none()) {
         let found = files::list(&config.dir, &source.path).unwrap_or_default();
         for found in found.into_iter().filter(|found| only.is_none_or(|only| only == found.name)) {
             // A file that cannot be looked at is not there.
             if let Ok(stamp) = Stamp::of(&found.path) {
                 let plan = Plan::Read(Ending::Settled);
-                tasks.push(Task { source, name: found.name, path: found.path, stamp, plan, recognised: None });
+                tasks.push(Task::of_file(source, found, stamp, plan, None));
             }
         }
     }
     let hash = identity_hash(identity.provider, identity.request_id, identity.part);
     let texts = Texts::default();
     let (names, spill_dir) = (Names::of(config), std::env::temp_dir());
-    let settings = Settings { names, threads, budget: 64 << 20, spill_dir, floor: Floor::default() };
+    let settings =
+        Settings { names, threads, budget: 64 << 20, spill_dir, floor: Floor::default(), now: Instant::EARLIEST };
     let reading = reading::read(&tasks, &texts, &settings, Some(&|row| row.hash == hash), &Unwatched)?;
     let cache = TextCache::new(&texts);
     let mut versions = Vec::new();
@@ -94,6 +95,11 @@ fn version(row: &Row<'_>, texts: &TextCache<'_>) -> Version {
         quality: row.quality,
         quantities: row.quantities(),
     }
+}
+
+/// Whether a row was asked for over HTTP, by the name of its file in the book.
+pub fn is_remote(file: &str) -> bool {
+    file.starts_with("https://") || file.starts_with("http://")
 }
 
 /// Whether a file that a row was read from is still there, by its name in the

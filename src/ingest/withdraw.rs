@@ -7,17 +7,16 @@
 //! `books` to `check` leaves one table and comes back in the other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
 use super::{
     Again, IngestError, Note, Outcome,
-    files::Found,
     reading::{self, Task},
     rows::{Row, Slot, word},
     seams::Days,
-    state::{Ending, Plan, Stamp},
+    state::{Ending, Plan, SourceState, Stamp},
     table::Table,
     texts::{TextCache, Texts},
 };
@@ -39,6 +38,10 @@ struct Chosen {
     leaving: HashSet<u64>,
     /// Sources and names of the files that can be read.
     present: BTreeMap<String, HashSet<String>>,
+    /// Sources over HTTP, and identity hashes of what they still have: nobody
+    /// knows for how long they keep it.
+    remote: HashSet<String>,
+    still_told: HashSet<u64>,
     days: BTreeSet<Day>,
 }
 
@@ -49,6 +52,9 @@ impl Chosen {
 
     fn has_file(&self, row: &Row<'_>, texts: &TextCache<'_>) -> bool {
         let text = |slot| row.text(slot, texts).unwrap_or_default();
+        if self.remote.contains(text(Slot::Source)) {
+            return self.still_told.contains(&row.hash);
+        }
         self.present.get(text(Slot::Source)).is_some_and(|files| files.contains(text(Slot::File)))
     }
 }
@@ -106,6 +112,8 @@ impl Table<'_> {
             let own = self.look_through(again, &self.tasks_elsewhere(&again.source), texts, &mut cache)?;
             chosen.hashes.extend(own.hashes);
             chosen.present.extend(own.present);
+            chosen.remote.extend(own.remote);
+            chosen.still_told.extend(own.still_told);
         }
         let covered: Vec<Day> = days.present.iter().copied().filter(|&day| again.covers(day)).collect();
         for &day in &covered {
@@ -129,11 +137,11 @@ impl Table<'_> {
                 }
             }
         }
-        outcome.notes.extend(left.into_iter().map(|((source, file), count)| Note {
-            source,
-            file: Some(file),
-            message: format!("the file is gone or cannot be read: {count} of its requests stay as they were read"),
-            is_failure: false,
+        outcome.notes.extend(left.into_iter().map(|((source, file), count)| {
+            let what =
+                if chosen.remote.contains(&source) { "no longer told" } else { "the file is gone or cannot be read" };
+            let message = format!("{what}: {count} of its requests stay as they were read");
+            Note { source, file: Some(file), message, is_failure: false }
         }));
         Ok(Withdrawal { chosen: Some(chosen) })
     }
@@ -153,13 +161,15 @@ impl Table<'_> {
     /// The files of a source of another table.
     fn tasks_elsewhere(&self, name: &str) -> Vec<Task<'_>> {
         let source = self.config.sources.iter().find(|source| source.name == name);
-        let files = source.map(|source| (source, self.list(source, &mut Outcome::default())));
-        let files = files.into_iter().flat_map(|(source, files)| files.into_iter().map(move |file| (source, file)));
-        let task = |(source, file): (_, Found)| {
-            let plan = Plan::Read(Ending::Settled);
-            Task { source, name: file.name, path: file.path, stamp: Stamp::default(), plan, recognised: None }
-        };
-        files.map(task).collect()
+        let Some(source) = source else { return Vec::new() };
+        if let Some(remote) = &source.remote {
+            // Why it cannot be asked is told where it belongs now.
+            let endpoint = self.pulls.endpoint(self.config, source, remote).ok().flatten();
+            let windows = endpoint.map(|endpoint| self.all_windows(source, &endpoint, &SourceState::default()));
+            return windows.unwrap_or_default();
+        }
+        let task = |file| Task::of_file(source, file, Stamp::default(), Plan::Read(Ending::Settled), None);
+        self.list(source, &mut Outcome::default()).into_iter().map(task).collect()
     }
 
     /// Reads all files once, to learn which can be read, and the identities in
@@ -172,8 +182,13 @@ impl Table<'_> {
         cache: &mut TextCache<'_>,
     ) -> Result<Chosen, IngestError> {
         let name = word(&again.source, cache);
-        let hashes = Mutex::new(HashSet::new());
+        let remote = tasks.iter().filter(|task| task.window.is_some()).map(|task| &task.source.name);
+        let remote: HashMap<_, _> = remote.map(|name| (word(name, cache), name.clone())).collect();
+        let (hashes, still_told) = (Mutex::new(HashSet::new()), Mutex::new(HashSet::new()));
         let note = |row: &Row<'_>| {
+            if remote.contains_key(&row.words[Slot::Source as usize]) {
+                still_told.lock().unwrap_or_else(PoisonError::into_inner).insert(row.hash);
+            }
             if row.words[Slot::Source as usize] == name && again.covers(row.ts().day()) {
                 hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(row.hash);
             }
@@ -184,7 +199,10 @@ impl Table<'_> {
         for (task, _) in tasks.iter().zip(files).filter(|(_, file)| file.failure.is_none()) {
             present.entry(task.source.name.clone()).or_default().insert(task.name.clone());
         }
-        let hashes = hashes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Chosen { again: again.clone(), hashes, leaving: HashSet::new(), present, days: BTreeSet::new() })
+        let [hashes, still_told] =
+            [hashes, still_told].map(|known| known.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let remote = remote.into_values().collect();
+        let (again, leaving, days) = (again.clone(), HashSet::new(), BTreeSet::new());
+        Ok(Chosen { again, hashes, leaving, present, remote, still_told, days })
     }
 }

@@ -25,6 +25,7 @@ mod price_command;
 mod priced;
 mod props;
 mod prune;
+mod pull;
 mod query;
 mod replay;
 mod rubbish;

@@ -135,8 +135,13 @@ impl TestRun {
     /// The program with these arguments: nothing of this environment, and a
     /// fixed time.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_at(NOW, arguments)
+    }
+
+    /// The same, at another time than [`NOW`].
+    pub(crate) fn command_at(&self, now: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spendbook"));
-        command.args(["--now", NOW]).args(arguments);
+        command.args(["--now", now]).args(arguments);
         self.surround(&mut command);
         command
     }
@@ -160,10 +165,7 @@ impl TestRun {
 
     /// The program, at another time than [`NOW`].
     pub(crate) fn run_at(&self, now: &str, arguments: &[&str]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spendbook"));
-        command.args(["--now", now]).args(arguments);
-        self.surround(&mut command);
-        Ran::of(&command.output().expect("the program starts"))
+        Ran::of(&self.command_at(now, arguments).output().expect("the program starts"))
     }
 
     /// An ingest that succeeds; what it said.

@@ -3,6 +3,8 @@
 //! remembers what it was asked. The shapes of real providers' answers are beside
 //! it, one file per kind.
 
+pub(crate) mod requests;
+
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
@@ -168,6 +170,11 @@ impl Provider {
     pub(crate) fn answer_where(&self, times: usize, reply: &Reply, matches: impl Fn(&Asked) -> bool + Send + 'static) {
         let fault = Fault { matches: Box::new(matches), times, reply: reply.clone() };
         self.kept.lock().unwrap().faults.push(fault);
+    }
+
+    /// Behaves again.
+    pub(crate) fn recover(&self) {
+        self.kept.lock().unwrap().faults.clear();
     }
 
     /// What it was asked since the last time that this was called.
