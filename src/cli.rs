@@ -17,6 +17,7 @@ mod pricing;
 mod progress;
 mod prune;
 mod query;
+mod reconcile;
 mod report;
 mod run;
 mod status;
@@ -118,6 +119,8 @@ enum Command {
     Audit(audit::Arguments),
     /// Show every key: whose it is, how it is used, and what to do about it
     Keys(keys::Arguments),
+    /// Hold what providers report against what our logs show
+    Reconcile(reconcile::Arguments),
     /// Check, look up and compare prices
     #[command(subcommand, after_help = help::PRICING)]
     Pricing(pricing::Command),
@@ -247,6 +250,7 @@ fn run(session: &Session, command: Option<Command>) -> Result<Outcome, Failure> 
         Some(Command::Audit(arguments)) => audit::run(session, &arguments),
         Some(Command::Keys(arguments)) => keys::run(session, &arguments),
         Some(Command::Deliver(arguments)) => deliver::run(session, &arguments),
+        Some(Command::Reconcile(arguments)) => reconcile::run(session, &arguments),
         Some(Command::Pricing(command)) => pricing::run(session, &command),
         Some(Command::Prune(arguments)) => prune::run(session, &arguments),
         Some(Command::Export(command)) => export::run(session, &command),

@@ -103,6 +103,14 @@ impl Floors {
         others.into_iter().chain([charges]).flatten().max()
     }
 
+    /// The first day that may be compared with what providers report again:
+    /// both sides of it are there, and the day before it.
+    pub fn reconciled_from(&self) -> Option<Day> {
+        let charges = self.of(KeptTable::Charges).map(Day::next);
+        let others = [KeptTable::Totals, KeptTable::Unlogged].map(|table| self.of(table));
+        others.into_iter().chain([charges]).flatten().max()
+    }
+
     /// From when on all that was spent is in the totals.
     pub fn spend_from(&self) -> Option<Instant> {
         self.of(KeptTable::Rollup).map(Day::start)

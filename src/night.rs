@@ -17,6 +17,7 @@ use crate::{
     ping::ping,
     policy::{self, Kept, PolicyError},
     pricing::{self, Digest, PriceBook, Refused},
+    reconcile::{self, ReconcileError},
     report::{
         BudgetState, ReportError, Status,
         alerts::{self, AlertsError},
@@ -47,6 +48,8 @@ pub enum StageError {
     #[error(transparent)]
     Price(#[from] ChargesError),
     #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    #[error(transparent)]
     Policy(#[from] PolicyError),
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -69,6 +72,7 @@ pub struct Done {
     pub started: Instant,
     pub ingest: Result<ingest::Outcome, StageError>,
     pub price: Result<charges::Outcome, StageError>,
+    pub reconcile: Result<reconcile::Rebuilt, StageError>,
     pub audit: Result<audit::Outcome, StageError>,
     /// Where the state of budgets was written.
     pub state: Result<PathBuf, StageError>,
@@ -95,16 +99,21 @@ impl Night<'_> {
         // Before the prices: a mistake there does not make today's policies later ones.
         let kept = policy::keep(book, config, started);
         let ingest = self.ingest(watch);
-        let (price, audit, prices) = match Prices::read(config) {
+        let (price, reconcile, audit, prices) = match Prices::read(config) {
             Ok(prices) => {
                 let options = charges::Options { memory: self.memory, ..charges::Options::known_on(started) };
                 let price = prices.apply(config, book, &options, &*watch.pricing());
-                (price.map_err(StageError::from), self.audit(&prices, kept, started), Some(prices))
+                let reconcile = reconcile::rebuild(book, config, &prices.book, started);
+                let audit = self.audit(&prices, kept, started);
+                (price.map_err(StageError::from), reconcile.map_err(StageError::from), audit, Some(prices))
             }
-            Err(refused) => (Err(refused.into()), Err(StageError::LeftOut(Stage::Price)), None),
+            Err(refused) => {
+                let left_out = || StageError::LeftOut(Stage::Price);
+                (Err(refused.into()), Err(left_out()), Err(left_out()), None)
+            }
         };
         // Before anybody is told: until when the books are known is read from it.
-        let books = books(started, &ingest, &price, &audit);
+        let books = books(started, &ingest, &price, &reconcile, &audit);
         let name = runs::store(book, &RunRecord::of_night(started, self.clock.now(), books))?;
 
         let state = self.state(started);
@@ -113,7 +122,7 @@ impl Night<'_> {
             None => (Err(StageError::LeftOut(Stage::Price)), Err(StageError::LeftOut(Stage::Price))),
         };
         let delivery = Ok(Delivered::default());
-        let mut done = Done { started, ingest, price, audit, state, alerts, weekly, delivery };
+        let mut done = Done { started, ingest, price, reconcile, audit, state, alerts, weekly, delivery };
         done.delivery = self.deliver(&done);
         runs::replace(book, &name, &RunRecord::of_night(started, self.clock.now(), done.records()))?;
         if let Some(url) = &config.run.ping_url
@@ -171,7 +180,7 @@ impl Night<'_> {
 impl Done {
     /// Everything that failed, in the order of the stages, a line each.
     pub fn failures(&self) -> Vec<String> {
-        let Self { started: _, ingest, price, audit, state, alerts, weekly, delivery } = self;
+        let Self { started: _, ingest, price, reconcile, audit, state, alerts, weekly, delivery } = self;
         let mut failures = Vec::new();
         match ingest {
             Ok(done) => failures.extend(done.notes.iter().filter(|note| note.is_failure).map(|note| {
@@ -183,6 +192,10 @@ impl Done {
         match price {
             Ok(done) => failures.extend(done.failed.values().map(ToString::to_string)),
             Err(error) => failures.extend(failure(Stage::Price, error)),
+        }
+        match reconcile {
+            Ok(done) => failures.extend(done.failed.values().map(ToString::to_string)),
+            Err(error) => failures.extend(failure(Stage::Reconcile, error)),
         }
         match audit {
             Ok(done) => failures.extend(done.failed.values().map(ToString::to_string)),
@@ -202,7 +215,7 @@ impl Done {
 
     /// What the record of the night says of each stage.
     fn records(&self) -> Vec<(Stage, StageRecord<'_>)> {
-        let Self { started, ingest, price, audit, state, alerts, weekly, delivery } = self;
+        let Self { started, ingest, price, reconcile, audit, state, alerts, weekly, delivery } = self;
         let rest = [
             (Stage::State, record(state, |file| StageRecord::state(file))),
             (Stage::Alerts, record(alerts, |done| StageRecord::alerts(done.alerts.len(), done.mails.len()))),
@@ -215,7 +228,7 @@ impl Done {
             ),
             (Stage::Deliver, record(delivery, StageRecord::deliver)),
         ];
-        books(*started, ingest, price, audit).into_iter().chain(rest).collect()
+        books(*started, ingest, price, reconcile, audit).into_iter().chain(rest).collect()
     }
 }
 
@@ -224,11 +237,13 @@ fn books<'d>(
     started: Instant,
     ingest: &'d Result<ingest::Outcome, StageError>,
     price: &'d Result<charges::Outcome, StageError>,
+    reconcile: &'d Result<reconcile::Rebuilt, StageError>,
     audit: &'d Result<audit::Outcome, StageError>,
 ) -> Vec<(Stage, StageRecord<'d>)> {
     vec![
         (Stage::Ingest, record(ingest, StageRecord::ingest)),
         (Stage::Price, record(price, |done| StageRecord::price(started, done))),
+        (Stage::Reconcile, record(reconcile, StageRecord::reconcile)),
         (Stage::Audit, record(audit, StageRecord::audit)),
     ]
 }

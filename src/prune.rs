@@ -31,6 +31,7 @@ use crate::{
     config::{Config, KeptTable},
     floors::{self, Floors, Reaching},
     ingest::{self, IngestError},
+    reconcile,
     time::{Day, Instant},
 };
 
@@ -199,7 +200,9 @@ fn without_rows(metadata: &ArrowReaderMetadata) -> Result<Vec<u8>, ParquetError>
     let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(metadata.schema()), None)?;
     let known = metadata.metadata().file_metadata().key_value_metadata();
     for pair in known.into_iter().flatten() {
-        let is_kept = [SCHEMA_KEY, DIGEST_KEY].contains(&pair.key.as_str()) || charges::is_digest_of_inputs(&pair.key);
+        let is_kept = [SCHEMA_KEY, DIGEST_KEY].contains(&pair.key.as_str())
+            || charges::is_digest_of_inputs(&pair.key)
+            || reconcile::is_digest_of_inputs(&pair.key);
         if is_kept {
             writer.append_key_value_metadata(KeyValue::new(pair.key.clone(), pair.value.clone()));
         }

@@ -7,6 +7,7 @@
 
 mod derived;
 mod totals;
+mod unlogged;
 mod violations;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use crate::time::Instant;
 
 pub use derived::{AMOUNTS, CHARGES, PRICED, PROVENANCE, ROLLUP, ROLLUP_KEYS};
 pub use totals::TOTALS;
+pub use unlogged::UNLOGGED;
 pub use violations::VIOLATIONS;
 
 /// Text that borrows from the log line where it can.

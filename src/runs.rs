@@ -11,7 +11,7 @@ use crate::{
     charges::{self, Cause, Change},
     ingest::{self, Note},
     mail::Delivered,
-    prune,
+    prune, reconcile,
     tally::IngestTally,
     time::Instant,
 };
@@ -21,6 +21,8 @@ use crate::{
 pub enum Stage {
     Ingest,
     Price,
+    /// What providers report against charges.
+    Reconcile,
     Audit,
     /// The state of budgets for gateways.
     State,
@@ -37,6 +39,7 @@ impl Stage {
         match self {
             Self::Ingest => "ingest",
             Self::Price => "price",
+            Self::Reconcile => "reconcile",
             Self::Audit => "audit",
             Self::State => "budget-state",
             Self::Alerts => "alerts",
@@ -95,6 +98,12 @@ pub enum StageRecord<'r> {
         kept_from: BTreeMap<&'static str, String>,
         files: BTreeMap<&'static str, u64>,
     },
+    Reconcile {
+        days_compared: Vec<String>,
+        /// Of those days, by what is to be done about them.
+        lines: BTreeMap<&'static str, u64>,
+        days_failed: BTreeMap<String, String>,
+    },
     Audit {
         days_audited: Vec<String>,
         policy_changes: usize,
@@ -147,6 +156,14 @@ impl<'r> StageRecord<'r> {
             cost: done.totals.cost().to_string(),
             estimated_cost: done.totals.estimated_cost().to_string(),
             changes: &done.changes,
+            days_failed: done.failed.iter().map(|(day, error)| (day.to_string(), error.to_string())).collect(),
+        }
+    }
+
+    pub fn reconcile(done: &reconcile::Rebuilt) -> Self {
+        Self::Reconcile {
+            days_compared: done.days.iter().map(ToString::to_string).collect(),
+            lines: done.verdicts.iter().map(|(verdict, count)| (verdict.name(), *count)).collect(),
             days_failed: done.failed.iter().map(|(day, error)| (day.to_string(), error.to_string())).collect(),
         }
     }

@@ -33,6 +33,8 @@ pub enum DayTable {
     Rollup,
     /// What broke a policy.
     Violations,
+    /// What providers report and no log shows; never a charge.
+    Unlogged,
 }
 
 impl DayTable {
@@ -43,6 +45,7 @@ impl DayTable {
             Self::Charges => "charges",
             Self::Rollup => "rollup",
             Self::Violations => "violations",
+            Self::Unlogged => "unlogged",
         }
     }
 

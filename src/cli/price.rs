@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{Failure, Outcome, Session, day, instant, listing, progress};
+use super::{Failure, Outcome, Session, day, instant, listing, progress, reconcile};
 use crate::{
     book::{Book, layout::VERSION_FILE},
     charges::{self, Books, Cause, Change, Options},
@@ -85,10 +85,17 @@ fn live(session: &Session, config: &Config, arguments: &Arguments) -> Result<Out
     let Arguments { from, to, .. } = *arguments;
     let options = Options { from, to, memory: session.global.memory, ..Options::known_on(started) };
     let watch = progress::Pricing::new(session.is_interactive());
-    let done = Prices::read(config)?.apply(config, &book, &options, &watch)?;
+    let prices = Prices::read(config)?;
+    let done = prices.apply(config, &book, &options, &watch)?;
     drop(watch);
     runs::store(&book, &record(session, started, started, &done))?;
-    tell(session, &done, false)
+    // What no log shows is the rest of what providers report: it follows.
+    let rebuilt = crate::reconcile::rebuild(&book, config, &prices.book, started)?;
+    let told = tell(session, &done, false)?;
+    if !session.global.quiet {
+        listing::print(&reconcile::report(&rebuilt))?;
+    }
+    Ok(if rebuilt.failed.is_empty() { told } else { reconcile::outcome(&rebuilt) })
 }
 
 fn record<'d>(session: &Session, started: Instant, known_on: Instant, done: &'d charges::Outcome) -> RunRecord<'d> {

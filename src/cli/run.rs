@@ -6,11 +6,11 @@
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, audit, deliver, ingest, listing, price, progress, report};
+use super::{Failure, Outcome, Session, audit, deliver, ingest, listing, price, progress, reconcile, report};
 use crate::night::{Done, Night, StageError};
 
 /// Runs the whole night: reads what is new in every source, prices and rolls up
-/// what changed, audits it, writes the state of budgets for gateways, raises
+/// what changed, holds it against what providers report, audits it, writes the state of budgets for gateways, raises
 /// alerts, mails each team its week once it is over, and sends what waits. Running it twice changes nothing and mails nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -33,10 +33,11 @@ pub(super) fn run(session: &Session) -> Result<Outcome, Failure> {
 
 /// What every stage came to, for a person.
 fn summary(done: &Done) -> String {
-    let Done { ingest, price, audit, alerts, weekly, delivery, .. } = done;
+    let Done { ingest, price, reconcile, audit, alerts, weekly, delivery, .. } = done;
     let mut text = String::new();
     text.extend(ingest.as_ref().map(|done| ingest::report(done, false)));
     text.extend(price.as_ref().map(|done| price::report(done, false)));
+    text.extend(reconcile.as_ref().map(reconcile::report));
     text.extend(audit.as_ref().map(audit::report));
     text.extend(alerts.as_ref().map(report::alerts::told));
     text.extend(weekly.as_ref().ok().filter(|done| !done.mailed.is_empty()).map(report::weekly::told));
@@ -50,6 +51,7 @@ pub(super) fn finish(done: Done) -> Result<Outcome, Failure> {
     let stages = [
         done.ingest.map(|done| ingest::outcome(&done)),
         done.price.map(|done| price::outcome(&done)),
+        done.reconcile.map(|done| reconcile::outcome(&done)),
         done.audit.map(|done| audit::outcome(&done)),
         done.state.map(|_| Outcome::Done),
         done.alerts.map(|_| Outcome::Done),
@@ -75,6 +77,7 @@ fn failure(error: StageError) -> Failure {
         StageError::Ingest(error) => error.into(),
         StageError::Prices(error) => error.into(),
         StageError::Price(error) => error.into(),
+        StageError::Reconcile(error) => error.into(),
         StageError::Policy(error) => error.into(),
         StageError::Audit(error) => error.into(),
         StageError::State(error) => error.into(),

@@ -9,6 +9,7 @@ use super::{
     problem::Problem,
     reader::{Item, Table},
 };
+use crate::money::Usd;
 
 /// `[book]`: where things are, and what holds for everyone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +58,13 @@ pub struct Privacy {
 }
 
 /// `[reconcile]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconcile {
+    /// How far two sides may be apart before it is worth a word, in millionths
+    /// of a percent of what the provider reports.
+    pub tolerance_percent: i64,
+    /// And in money.
+    pub tolerance: Usd,
     /// Whether usage that a provider reports and no log shows counts against budgets.
     pub budget_unlogged: bool,
 }
@@ -71,6 +77,14 @@ pub struct Run {
     /// Where each run writes the state of budgets, as written; in the book
     /// where it is not given.
     pub budget_state: Option<PathBuf>,
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        // 1 %, and a cent.
+        let tolerance = Usd::from_pico(10_000_000_000).unwrap_or_default();
+        Self { tolerance_percent: 1_000_000, tolerance, budget_unlogged: false }
+    }
 }
 
 impl KeptTable {
@@ -199,9 +213,39 @@ pub(super) fn read_privacy(mut table: Table<'_>) -> Privacy {
 }
 
 pub(super) fn read_reconcile(mut table: Table<'_>) -> Reconcile {
-    let budget_unlogged = table.get("budget_unlogged").and_then(|item| item.flag()).unwrap_or_default();
+    let default = Reconcile::default();
+    let percent = table.get("tolerance_percent").and_then(|item| percent(&item));
+    let tolerance = table.get("tolerance_usd").and_then(|item| least(&item, "an amount like \"0.01\", 0 or more"));
+    let budget_unlogged = table.get("budget_unlogged").and_then(|item| item.flag());
     table.finish();
-    Reconcile { budget_unlogged }
+    Reconcile {
+        tolerance_percent: percent.unwrap_or(default.tolerance_percent),
+        tolerance: tolerance.unwrap_or(default.tolerance),
+        budget_unlogged: budget_unlogged.unwrap_or(default.budget_unlogged),
+    }
+}
+
+/// A percentage, in millionths of a percent.
+fn percent(item: &Item<'_>) -> Option<i64> {
+    const PICO_PER_MILLIONTH: i128 = 1_000_000;
+    let expected = "a percentage from 0 to 100 like \"1\" or \"0.5\"";
+    let percent = least(item, expected)?.pico();
+    let millionths = i64::try_from(percent / PICO_PER_MILLIONTH).ok().filter(|it| *it <= 100_000_000);
+    if millionths.is_none() || percent % PICO_PER_MILLIONTH != 0 {
+        item.bad(expected, None);
+        return None;
+    }
+    millionths
+}
+
+/// A decimal in quotes or a whole number, 0 or more.
+fn least(item: &Item<'_>, expected: &str) -> Option<Usd> {
+    let text = if item.is_whole() { item.scalar()? } else { item.text_of(expected)?.to_owned() };
+    let amount = Usd::parse(&text).ok().filter(|amount| *amount >= Usd::ZERO);
+    if amount.is_none() {
+        item.bad(expected, None);
+    }
+    amount
 }
 
 pub(super) fn read_run(mut table: Table<'_>) -> Run {

@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     money::Usd,
     pricing::Refused,
-    record::{CHARGES, Column, ColumnType, ROLLUP, USAGE, VIOLATIONS},
+    record::{CHARGES, Column, ColumnType, ROLLUP, UNLOGGED, USAGE, VIOLATIONS},
     time::Instant,
 };
 
@@ -78,11 +78,12 @@ pub enum TableError {
 
 /// All of them: those of files in the order in which they are made, then what
 /// they were made from.
-pub const TABLES: [Table; 8] = [
+pub const TABLES: [Table; 9] = [
     of_days(DayTable::Usage, "one row per request, as it was reported", || USAGE),
     of_days(DayTable::Charges, "the same rows, attributed and priced", || &CHARGES),
     of_days(DayTable::Rollup, "totals of every quarter of an hour", || &ROLLUP),
     of_days(DayTable::Violations, "what broke a policy or a budget", || VIOLATIONS),
+    of_days(DayTable::Unlogged, "what providers report and no log shows: never in charges", || &UNLOGGED),
     Table {
         name: "prices",
         about: "the rows of the price book",

@@ -13,8 +13,8 @@ use spendbook::{
         parse::{Outcomes, Parser},
     },
     record::{
-        CHARGES, Column, ColumnType, CostColumn, METERS, PRICED, PROVENANCE, ROLLUP, TOTALS, USAGE, Unit, UsageRecord,
-        VIOLATIONS,
+        CHARGES, Column, ColumnType, CostColumn, METERS, PRICED, PROVENANCE, ROLLUP, TOTALS, UNLOGGED, USAGE, Unit,
+        UsageRecord, VIOLATIONS,
     },
     report::TABLES,
 };
@@ -118,6 +118,11 @@ One row per quarter of an hour and combination of the columns up to `basis`; {ro
 A row per line of a provider's answer, in `totals/source=…/date=2026-11-15/totals.parquet`: a file per source and UTC day. It is what charges are held against, and never one of them: sources overlap, and `usage` and `cost` tell the same twice, so add up the rows of one source and one measure only. A (source, day) is replaced whole by the latest answer that told all of it.
 
 {totals}
+## `unlogged`: what providers report and no log shows
+
+Derived from `totals` and `charges`, a row per day, provider, key, project and model, as far as the provider tells them; never a row of `usage` or `charges`. [RECONCILE.md](RECONCILE.md) says how it is calculated.
+
+{unlogged}
 ## Meters: every quantity that has a price
 
 A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` names.
@@ -133,6 +138,7 @@ A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` 
         rollup = columns(ROLLUP.iter()),
         rollup_count = ROLLUP.len(),
         violations = columns(VIOLATIONS),
+        unlogged = columns(UNLOGGED.iter()),
         totals = columns(TOTALS.iter()),
     )
 }

@@ -27,6 +27,7 @@ mod props;
 mod prune;
 mod pull;
 mod query;
+mod reconcile;
 mod replay;
 mod rubbish;
 mod secrets;

@@ -229,6 +229,9 @@ ping_url = "ftp://x"
 users = "hashed"
 [reconcile]
 budget_unlogged = "yes"
+tolerance_percent = 0.5
+tolerance_usd = "-1"
+[reconcile.more]
 "#;
     assert_snapshot!(errors(text), @r#"
     f:2:12: `ping_url` is `ftp://x`, expected a URL that begins with `https://` or `http://` (config-bad-value)
@@ -240,6 +243,16 @@ budget_unlogged = "yes"
     f:6:19: `budget_unlogged` is a text, expected `true` or `false` without quotes (config-wrong-type)
      6 | budget_unlogged = "yes"
        |                   ^^^^^
+    f:7:21: `tolerance_percent` is a number with a fraction, expected a percentage from 0 to 100 like "1" or "0.5" (config-wrong-type)
+     7 | tolerance_percent = 0.5
+       |                     ^^^
+    f:8:17: `tolerance_usd` is `-1`, expected an amount like "0.01", 0 or more (config-bad-value)
+     8 | tolerance_usd = "-1"
+       |                 ^^^^
+    f:9:12: unknown key `more` in `[reconcile]` (config-unknown-key)
+     9 | [reconcile.more]
+       |            ^^^^
+       = `[reconcile]` has `budget_unlogged`, `tolerance_percent` and `tolerance_usd`
     "#);
 }
 
