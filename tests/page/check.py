@@ -204,6 +204,10 @@ CONTRAST = """() => {
     const contrast = Math.max(one, other) / Math.min(one, other);
     if (contrast < 4.5) poor.add(`${node.tagName} ${node.className} ${contrast.toFixed(2)}`);
   }
+  for (const node of document.querySelectorAll("#time-chart rect[class^=s], #time-legend rect, .bar .fill, .budget .fill, .budget .limit")) {
+    const [one, other] = [luminance(parse(getComputedStyle(node).fill)) + 0.05, luminance(ground(node.closest("svg").parentElement)) + 0.05];
+    if (Math.max(one, other) / Math.min(one, other) < 3) poor.add(`${node.getAttribute("class")} of a chart`);
+  }
   return [...poor];
 }"""
 
@@ -229,6 +233,11 @@ ACCESS = """() => {
     for (const id of (node.getAttribute("aria-labelledby") || node.getAttribute("aria-describedby")).split(" ")) if (!document.getElementById(id)) found.push(`nothing has the id ${id}`);
   }
   if (document.documentElement.lang !== "en") found.push("no language");
+  // Nothing moves by itself, so there is nothing to stop for those whom it makes ill.
+  for (const node of document.querySelectorAll("*")) {
+    const style = getComputedStyle(node);
+    if (style.animationName !== "none" || style.transitionDuration !== "0s" || style.scrollBehavior === "smooth") found.push(`${node.tagName} moves`);
+  }
   return found;
 }"""
 
@@ -242,6 +251,35 @@ def everybody_can_read_it(browser, url):
             equal(browser.evaluate(f"({ACCESS})()"), [], "for those who listen")
             wide = browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             equal(wide, 0, f"wider than {width} px by")
+
+
+# What the keyboard is on now, and whether it shows.
+FOCUSED = """() => {
+  const node = document.activeElement;
+  if (node === document.body) return null;
+  const at = [...document.querySelectorAll("*")].indexOf(node);
+  return [at, node.matches(":focus-visible") && getComputedStyle(node).outlineStyle !== "none"];
+}"""
+REACHABLE = """() => {
+  const all = [...document.querySelectorAll("*")];
+  return [...document.querySelectorAll("a[href], button, select, summary, [tabindex]")].filter((it) => it.checkVisibility()).map((it) => all.indexOf(it));
+}"""
+
+
+def the_keyboard_reaches_everything(browser, url):
+    """From the top by the tab key alone, in the order of the page."""
+    browser.open(url)
+    browser.evaluate("document.querySelectorAll('details').forEach((it) => (it.open = true))")
+    wanted = browser.evaluate(f"({REACHABLE})()")
+    reached = []
+    for _ in wanted:
+        browser.call("Input.dispatchKeyEvent", type="keyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        browser.call("Input.dispatchKeyEvent", type="keyUp", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        node, is_shown = browser.evaluate(f"({FOCUSED})()") or (None, False)
+        reached.append(node)
+        if not is_shown:
+            raise AssertionError(f"the keyboard is on element {node}, and it does not show")
+    equal(reached, wanted, "what the keyboard reaches")
 
 
 def it_prints(browser, url):
@@ -295,6 +333,7 @@ def main():
         a_choice_gives_its_own_figures(browser, book, url)
         the_controls_do_what_they_say(browser, book, url)
         everybody_can_read_it(browser, url)
+        the_keyboard_reaches_everything(browser, url)
         it_prints(browser, url)
         names = names_stay_names(browser, place, program)
         everybody_can_read_it(browser, names)

@@ -21,6 +21,9 @@ const MOST: usize = 12;
 /// Rows that there are at most.
 const ALL: usize = 400;
 
+/// How wide the mark of a budget is, in tenths of a percent of the bar.
+const MARK: i64 = 6;
+
 /// Every budget in its open period.
 #[derive(Debug, Serialize)]
 pub(super) struct Budgets {
@@ -49,8 +52,8 @@ pub(super) struct BudgetRow {
     pub standing: String,
     pub forecast: String,
     pub range: String,
-    /// Where the bar ends, its least and most expected end, and the budget, in
-    /// tenths of a percent of the bar's width.
+    /// Where the bar ends, its least and most expected end, and where the mark
+    /// of the budget begins, in tenths of a percent of the bar's width.
     pub bar: [i64; 3],
     pub limit: i64,
 }
@@ -119,7 +122,7 @@ fn row(statement: &Statement, spend: Amount, budget: Amount) -> BudgetRow {
         forecast: told,
         range: projection.map(|it| format!("{} to {}", it.low.shown(), it.high.shown())).unwrap_or_default(),
         bar: ends.map(part),
-        limit: part(statement.budget()),
+        limit: part(statement.budget()).min(1000 - MARK),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::Hash,
+    hash::{BuildHasherDefault, Hash, Hasher},
 };
 
 use crate::{budgets::divide, config::Pool, money::Usd, teams::SHARED};
@@ -43,6 +43,34 @@ impl<T: Clone + Eq + Hash> Names<T> {
     /// The numbers that the names of another have here.
     fn taken_from(&mut self, other: &Self) -> Vec<u32> {
         other.list.iter().map(|name| self.id(name.clone())).collect()
+    }
+}
+
+/// Sums by a few small numbers. A year has tens of millions of rows, and each
+/// is looked up twice.
+pub(super) type ByNumbers<K, V> = HashMap<K, V, BuildHasherDefault<Mixer>>;
+
+/// Hashes numbers that were given out here, one after the other: nobody can
+/// choose them so that they collide, and they need no more than mixing.
+#[derive(Debug, Default)]
+pub(super) struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // An odd number whose bits follow no pattern: the golden ratio's.
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = (self.0.rotate_left(29) ^ u64::from(number)).wrapping_mul(ODD);
+    }
+
+    fn finish(&self) -> u64 {
+        // A product's upper bits depend on all of its factors, tables look at the lower.
+        self.0 ^ (self.0 >> 32)
     }
 }
 
@@ -118,8 +146,8 @@ pub(super) struct Cube {
     pub teams: Names<Option<String>>,
     /// With the provider.
     pub models: Names<(String, String)>,
-    pub cells: HashMap<Place, Measures>,
-    pub hours: HashMap<HourOf, Usd>,
+    pub cells: ByNumbers<Place, Measures>,
+    pub hours: ByNumbers<HourOf, Usd>,
     /// The hours are those of all slots: there would be too many.
     pub hours_of_all: bool,
 }

@@ -2,13 +2,13 @@
 //! looked at once per batch, so that a year of totals is read in seconds.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use super::{
     HtmlError,
-    cube::{Cube, Measures, Names, Place},
+    cube::{ByNumbers, Cube, Measures, Names, Place},
     slots::Slots,
 };
 use crate::{
@@ -114,11 +114,12 @@ impl Span<'_> {
         let prompt = [count(PROMPT[0])?, count(PROMPT[1])?, count(PROMPT[2])?, count(PROMPT[3])?];
         let amounts = |name| columns.amounts(name);
         let (cost, cache, batch) = (amounts("cost")?, amounts("cache_savings")?, amounts("batch_savings")?);
-        let mut known: HashMap<(usize, usize), u32> = HashMap::new();
+        let mut known = ByNumbers::default();
         let mut clock = Clock { of: *self, last: None };
         for row in 0..columns.rows() {
             let Some((slot, hour)) = clock.read(at.value(row)) else { continue };
-            let of = (models.place(row).unwrap_or(usize::MAX), providers.place(row).unwrap_or(usize::MAX));
+            let place = |place: Option<usize>| place.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX);
+            let of = (place(models.place(row)), place(providers.place(row)));
             let model = *known.entry(of).or_insert_with(|| {
                 let text = |word: Option<&str>| word.unwrap_or_default().to_owned();
                 cube.models.id((text(models.get(row)), text(providers.get(row))))
@@ -231,8 +232,8 @@ struct Spends {
     teams: Names<Option<Arc<str>>>,
     names: Names<Option<Arc<str>>>,
     /// Whether a pair is one of those that are asked for.
-    is_meant: HashMap<(u32, u32), bool>,
-    spent: HashMap<(u32, u32, u32), Spent>,
+    is_meant: ByNumbers<(u32, u32), bool>,
+    spent: ByNumbers<(u32, u32, u32), Spent>,
 }
 
 impl Spends {

@@ -79,7 +79,10 @@ function slotText(slot) {
   return data.step === "month" ? `${MONTHS[month - 1]} ${year}` : `${day} ${MONTHS[month - 1]}`;
 }
 
-const cells = (series, at) => series.filter((it) => it.costs[at] !== 0n).map((it) => `${it.name} ${usd(it.costs[at])}`);
+const cells = (series, at) => series
+  .filter((it) => it.costs[at] !== 0n)
+  .sort((a, b) => (a.costs[at] === b.costs[at] ? 0 : a.costs[at] > b.costs[at] ? -1 : 1))
+  .map((it) => `${it.name} ${usd(it.costs[at])}`);
 const classOf = (series, at) => "s" + (series[at].isRest ? MOST_SERIES : at);
 
 function renderTime(of) {
@@ -99,7 +102,8 @@ function renderTime(of) {
   const [plotWidth, plotHeight] = [width - left - right, height - top - bottom];
   const end = ticks[ticks.length - 1] || 1;
   const y = (amount) => top + plotHeight * (1 - amount / end);
-  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: "0", "aria-describedby": "time-read", "aria-label": timeLabel(totals) });
+  const summary = timeSummary(totals);
+  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: "0", "aria-describedby": "time-read", "aria-label": timeLabel(totals, summary) });
   ticks.forEach((tick, at) => {
     const line = Math.round(y(tick)) + 0.5;
     chart.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: line, y2: line }));
@@ -122,13 +126,13 @@ function renderTime(of) {
   const every = Math.max(1, Math.ceil((data.step === "month" ? 78 : 62) / each));
   for (let at = 0; at < length; at += every) {
     const middle = left + each * (at + 0.5);
-    const anchor = middle < left + 16 ? "start" : middle > width - 24 ? "end" : "middle";
+    const anchor = middle > width - 24 ? "end" : "middle";
     chart.append(svg("text", { x: (anchor === "end" ? width : middle).toFixed(1), y: height - 6, "text-anchor": anchor }, slotText(state.from + at)));
   }
   const read = document.getElementById("time-read");
   const say = (at) => {
     cursor.setAttribute("x", at === null ? -1000 : left + each * at);
-    read.textContent = at === null ? "" : `${data.slots[state.from + at][1]}: ${[usd(totals[at]), ...cells(series, at)].join(" · ")}`;
+    read.textContent = at === null ? summary : `${data.slots[state.from + at][1]}: ${[usd(totals[at]), ...cells(series, at)].join(" · ")}`;
   };
   follow(chart, length, 1, (x) => Math.floor(((x * width) - left) / each), say);
   place.replaceChildren(chart);
@@ -136,10 +140,12 @@ function renderTime(of) {
   timeTable(series, totals);
 }
 
-function timeLabel(totals) {
+const timeLabel = (totals, summary) => `Spend by ${data.step}, ${totals.length} bars. ${summary} The table below has all of them.`;
+
+// What is read out where no bar is pointed at.
+function timeSummary(totals) {
   const most = totals.reduce((best, cost, at) => (cost > totals[best] ? at : best), 0);
-  const step = { day: "day", week: "week", month: "month" }[data.step];
-  return `Spend by ${step}, ${totals.length} bars; the highest is ${data.slots[state.from + most][1]} with ${usd(totals[most])}. The table below has all of them.`;
+  return totals[most] > 0n ? `The most: ${data.slots[state.from + most][1]}, ${usd(totals[most])}.` : "Nothing was spent.";
 }
 
 function renderLegend(series, of) {

@@ -321,7 +321,10 @@ function renderQuality(of) {
     const [requests, cost] = rows[at];
     row.cells[1].textContent = count(requests);
     row.cells[2].textContent = share(requests, total.requests);
-    if (cost === null) return;
+    if (cost === null) {
+      row.cells[3].textContent = row.dataset.row === "unpriced" && requests > 0n ? "not known" : "–";
+      return;
+    }
     row.replaceChild(costs[at], row.cells[3]);
     row.cells[4].textContent = share(cost, total.cost);
   });
