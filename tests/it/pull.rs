@@ -2,7 +2,15 @@
 //! same requests give the same book, however they are told, and whatever goes
 //! wrong on the way.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{
+    fs,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::support::{
     Ran, TestRun, assert_same_bytes, files_below, gzip,
@@ -18,7 +26,7 @@ const TOKEN: &str = "sk-C4naryCanaryCanaryCanary0123456789";
 fn config(url: &str) -> String {
     format!(
         "[book]\npath = \"book\"\n\n[[source]]\nname = \"proxy\"\nformat = \"litellm-api\"\nurl = \"{url}\"\n\
-         token_env = \"LITELLM_KEY\"\nsince = \"2026-06-07\"\ntimeout = \"5s\"\n"
+         token_env = \"LITELLM_KEY\"\nsince = \"2026-06-07\"\nlookback = \"2d\"\ntimeout = \"5s\"\n"
     )
 }
 
@@ -288,6 +296,54 @@ fn one_source_in_trouble_does_not_stop_the_others() {
             });
         }
     });
+}
+
+#[test]
+fn a_night_goes_on_without_a_source_that_fails() {
+    let well = Provider::start(litellm(Proxy::default(), log(requests(4)), |_, _| ()));
+    let down = Provider::start(|_| Reply::status(401, "{}"));
+    let run = with_others(&down.url(), &well.url());
+    run.write(
+        "pricing/groq.csv",
+        "provider,model,tier,meter,price_usd,per,min_quantity,valid_from,valid_until,known_from,kind,source,note\n\
+         groq,llama-3.1-8b-instant,*,input_tokens,0.05,1M,,2026-01-01,,2026-01-01,list,a list,\n\
+         groq,llama-3.1-8b-instant,*,output_tokens,0.08,1M,,2026-01-01,,2026-01-01,list,a list,\n",
+    );
+    let night = |run: &TestRun| Ran::of(&run.command(&["run"]).env("LITELLM_KEY", TOKEN).output().unwrap());
+    let ran = night(&run);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains("refused the credential (401)"), "{ran:?}");
+    assert_eq!(run.rows("charges").len(), 5, "what the others told is priced");
+}
+
+/// However many days are asked for, and by however many threads.
+#[test]
+fn no_more_than_four_requests_are_under_way() {
+    let (now, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let proxy = litellm(Proxy { largest_page: 100, ..Proxy::default() }, log(requests(900)), |_, _| ());
+    let provider = Provider::start(move |asked| {
+        seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(20));
+        now.fetch_sub(1, Ordering::SeqCst);
+        proxy(asked)
+    });
+    let run = TestRun::in_memory(&config(&provider.url()).replace("since = \"2026-06-07\"\n", ""));
+    assert_eq!(ingest(&run, &[]).code, 0);
+    assert_eq!(run.rows("usage").len(), 900);
+    let days: std::collections::BTreeSet<String> =
+        provider.take_asked().iter().map(|asked| asked.parameter("start_date").to_owned()).collect();
+    assert_eq!(days.len(), 31, "30 days back and today");
+    let most = most.load(Ordering::SeqCst);
+    assert!((1..=4).contains(&most), "{most} at once");
+}
+
+#[test]
+fn pages_that_are_too_large_are_asked_for_in_smaller_ones() {
+    let kept = requests(500);
+    let provider = Provider::start(litellm(Proxy::default(), log(kept.clone()), |_, _| ()));
+    provider.answer_where(9_999, &Reply::json(vec![b' '; 33 << 20]), |asked| asked.parameter("page_size") == "1000");
+    assert_same(&told_by(&provider), &calm(&kept), "in pages of 100");
 }
 
 #[test]

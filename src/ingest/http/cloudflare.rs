@@ -41,10 +41,10 @@ impl Api for Cloudflare {
     fn told(&self, page: Value<'_>, at: &At, size: u32, entries: usize) -> Told {
         let info = page.get("result_info");
         let whole = |name| info?.get(name).and_then(Value::small_whole).and_then(|whole| u64::try_from(whole).ok());
-        let size = whole("per_page").map_or(u64::from(size), |told| told.min(size.into()));
-        let is_full = entries as u64 >= size.max(1);
-        let is_last = whole("total_pages").is_some_and(|pages| u64::from(at.number()) >= pages);
-        Told { next: (is_full && !is_last).then(|| at.next()), total: whole("total_count"), is_capped: false }
+        let size = whole("per_page").map_or(u64::from(size), |told| told.min(size.into())).max(1);
+        let total = whole("total_count");
+        let has_next = total.map_or(entries as u64 >= size, |total| u64::from(at.number()) * size < total);
+        Told { next: has_next.then(|| at.next()), total, is_capped: false }
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
     use crate::json::Scanner;
 
     #[test]
-    fn pages_end_with_one_that_is_not_full() {
+    fn pages_end_with_the_total_or_with_one_that_is_not_full() {
         let check = |page: &str, entries: usize, next: Option<u32>, total: Option<u64>| {
             let mut scanner = Scanner::new();
             let told = Cloudflare.told(scanner.scan(page).unwrap(), &At::Number(1), 50, entries);
@@ -62,6 +62,7 @@ mod tests {
         };
         check(r#"{"result_info":{"page":1,"per_page":50,"count":50,"total_count":51}}"#, 50, Some(2), Some(51));
         check(r#"{"result_info":{"page":1,"per_page":50,"count":49,"total_count":49}}"#, 49, None, Some(49));
+        check(r#"{"result_info":{"page":1,"per_page":50,"count":49,"total_count":51}}"#, 49, Some(2), Some(51));
         check(r#"{"result_info":{"per_page":20}}"#, 20, Some(2), None);
         check("{}", 50, Some(2), None);
     }

@@ -27,7 +27,7 @@ impl Api for LiteLlm {
     }
 
     fn page_sizes(&self) -> &'static [u32] {
-        &[1_000, 100]
+        &[1_000, 100, 10]
     }
 
     fn query(&self, span: Span, at: &At, size: u32) -> Vec<(&'static str, String)> {
@@ -47,8 +47,9 @@ impl Api for LiteLlm {
         let is_capped = page.get("total_is_capped").and_then(Value::bool).unwrap_or(total == Some(COUNTED));
         let size = whole("page_size").map_or(u64::from(size), |told| told.min(size.into()));
         let is_full = entries as u64 >= size.max(1);
-        let is_last = !is_capped && whole("total_pages").is_some_and(|pages| u64::from(at.number()) >= pages);
-        Told { next: (is_full && !is_last).then(|| at.next()), total, is_capped }
+        let pages = whole("total_pages").filter(|_| !is_capped);
+        let has_next = pages.map_or(is_full, |pages| u64::from(at.number()) < pages);
+        Told { next: has_next.then(|| at.next()), total, is_capped }
     }
 }
 
@@ -73,13 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn pages_end_with_one_that_is_not_full() {
+    fn pages_end_where_the_proxy_says_or_with_one_that_is_not_full() {
         let check = |page: &str, entries: usize, next: Option<u32>, total: Option<u64>, is_capped: bool| {
             let mut scanner = Scanner::new();
             let told = LiteLlm.told(scanner.scan(page).unwrap(), &At::Number(2), 100, entries);
             assert_eq!(told, Told { next: next.map(At::Number), total, is_capped }, "{page}");
         };
         check(r#"{"total":250,"page":2,"page_size":100,"total_pages":3}"#, 100, Some(3), Some(250), false);
+        check(r#"{"total":250,"page":2,"page_size":100,"total_pages":3}"#, 99, Some(3), Some(250), false);
         check(r#"{"total":200,"page":2,"page_size":100,"total_pages":2}"#, 100, None, Some(200), false);
         check(r#"{"total":150,"page":2,"page_size":100,"total_pages":2}"#, 50, None, Some(150), false);
         let capped = r#"{"total":10000,"page":2,"page_size":100,"total_pages":2,"total_is_capped":true}"#;

@@ -30,8 +30,8 @@ impl Window {
 const FIRST_DAYS: i32 = 30;
 
 /// The days from the first that is wanted to today, each with whether it is to
-/// be asked for: it was not yet, or not since it had been closed for the
-/// look-back. `asked_at` is when a day was read to its end the last time.
+/// be asked for: it was not yet, or not since it had been closed for as long as
+/// its look-back. `asked_at` is when a day was read to its end the last time.
 pub(in super::super) fn wanted(
     remote: &Remote,
     now: Instant,
@@ -40,7 +40,7 @@ pub(in super::super) fn wanted(
     const DAY: i64 = 86_400 * 1_000_000;
     let today = now.day();
     let first = remote.since.unwrap_or(Day::from_days(today.days() - FIRST_DAYS));
-    let settled = |day: Day| day.end().plus_micros((i64::from(remote.lookback_days) - 1).max(0) * DAY);
+    let settled = |day: Day| day.end().plus_micros(i64::from(remote.lookback_days) * DAY);
     (first.days()..=today.days())
         .map(Day::from_days)
         .map(|day| (day, asked_at(day).is_none_or(|asked| asked < settled(day))))
@@ -101,10 +101,10 @@ mod tests {
         assert_eq!(night("2026-06-02T02:00:00Z"), "01 02");
         assert_eq!(night("2026-06-03T02:00:00Z"), "01 02 03");
         assert_eq!(night("2026-06-04T02:00:00Z"), "01 02 03 04");
-        assert_eq!(night("2026-06-05T02:00:00Z"), "02 03 04 05");
-        assert_eq!(night("2026-06-05T03:00:00Z"), "03 04 05");
-        let later = "03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20";
+        assert_eq!(night("2026-06-05T02:00:00Z"), "01 02 03 04 05");
+        assert_eq!(night("2026-06-05T03:00:00Z"), "02 03 04 05");
+        let later = "02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20";
         assert_eq!(night("2026-06-20T02:00:00Z"), later);
-        assert_eq!(night("2026-06-21T02:00:00Z"), "18 19 20 21");
+        assert_eq!(night("2026-06-21T02:00:00Z"), "17 18 19 20 21");
     }
 }
