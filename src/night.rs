@@ -218,14 +218,8 @@ impl Done {
         let Self { started, ingest, price, reconcile, audit, state, alerts, weekly, delivery } = self;
         let rest = [
             (Stage::State, record(state, |file| StageRecord::state(file))),
-            (Stage::Alerts, record(alerts, |done| StageRecord::alerts(done.alerts.len(), done.mails.len()))),
-            (
-                Stage::Weekly,
-                record(weekly, |done| {
-                    let mails = done.mailed.iter().map(|it| it.recipients).sum();
-                    StageRecord::weekly(done.mailed.iter().map(|it| it.week.as_str()), mails)
-                }),
-            ),
+            (Stage::Alerts, record(alerts, alerts::Outcome::record)),
+            (Stage::Weekly, record(weekly, weekly::Outcome::record)),
             (Stage::Deliver, record(delivery, StageRecord::deliver)),
         ];
         books(*started, ingest, price, reconcile, audit).into_iter().chain(rest).collect()

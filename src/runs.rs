@@ -187,15 +187,6 @@ impl<'r> StageRecord<'r> {
         Self::State { file: file.display().to_string() }
     }
 
-    pub fn alerts(raised: usize, mails: usize) -> Self {
-        Self::Alerts { raised, mails }
-    }
-
-    /// Of the weeks that were mailed, by their names, and in how many mails.
-    pub fn weekly(weeks: impl IntoIterator<Item = &'r str>, mails: usize) -> Self {
-        Self::Weekly { weeks: weeks.into_iter().collect(), mails }
-    }
-
     pub fn deliver(done: &Delivered) -> Self {
         let trouble = done.trouble.as_ref().map(ToString::to_string);
         Self::Deliver { sent: done.sent(), waiting: done.waiting(), failed: done.failed(), trouble }

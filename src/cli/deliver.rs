@@ -11,6 +11,7 @@ use crate::{
     book::{Book, BookError},
     config::{Config, Transport},
     mail::{self, Came, Delivered, Line, Options},
+    runs::{self, RunRecord, Stage, StageRecord},
 };
 
 /// Sends the mails that wait in the outbox, through the server that `[mail]`
@@ -50,10 +51,15 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     } else {
         Some(Session::book_for_writing(&config, "deliver")?)
     };
+    let started = session.clock.now();
     let delivered = match &book {
-        Some(book) => mail::deliver(book, &config, options, session.clock.now())?,
+        Some(book) => mail::deliver(book, &config, options, started)?,
         None => Delivered::default(),
     };
+    if let Some(book) = book.as_ref().filter(|_| !options.dry_run) {
+        let record = StageRecord::deliver(&delivered);
+        runs::store(book, &RunRecord::of_stage(Stage::Deliver, started, session.clock.now(), record))?;
+    }
     if !session.global.quiet {
         arguments.to.write(&page(&delivered, &config))?;
     }

@@ -39,6 +39,7 @@ use crate::{
     config::Config,
     mail::Sealed,
     policy::{self, PolicyError},
+    runs::StageRecord,
     teams::Registry,
     time::Instant,
 };
@@ -86,6 +87,13 @@ pub struct Outcome {
     /// Mails that an earlier run committed and that were in none of the
     /// outbox's places.
     pub restored: usize,
+}
+
+impl Outcome {
+    /// For the record of the run.
+    pub fn record(&self) -> StageRecord<'_> {
+        StageRecord::Alerts { raised: self.alerts.len(), mails: self.mails.len() }
+    }
 }
 
 /// Something that is told.

@@ -34,6 +34,7 @@ use crate::{
     periods::{Calendar, Period, PeriodError, PeriodSpan},
     policy::PolicyError,
     pricing::PriceBook,
+    runs::StageRecord,
     time::{Day, Instant},
 };
 
@@ -77,6 +78,13 @@ pub enum WeeklyError {
     Apart { scope: String, one: Usd, other: Usd },
 }
 
+impl WeeklyError {
+    /// Whether something else is to be asked for.
+    pub const fn is_about_the_question(&self) -> bool {
+        matches!(self, Self::Period(_) | Self::NoWeek(_) | Self::NotOver(..) | Self::Pruned { .. } | Self::NoTeam(_))
+    }
+}
+
 /// What is to be mailed, where not what is due.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
@@ -107,6 +115,16 @@ pub struct Outcome {
     pub known: Vec<(Scope, String)>,
     /// Mails of earlier runs that were not in the outbox, or go out again.
     pub restored: usize,
+}
+
+impl Outcome {
+    /// For the record of the run.
+    pub fn record(&self) -> StageRecord<'_> {
+        StageRecord::Weekly {
+            weeks: self.mailed.iter().map(|it| it.week.as_str()).collect(),
+            mails: self.mailed.iter().map(|it| it.recipients).sum(),
+        }
+    }
 }
 
 /// A mail as it would be, for whom it would be.

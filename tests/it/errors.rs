@@ -46,17 +46,19 @@ fn cases() -> Vec<(String, Case)> {
     cases
 }
 
+/// A command's arguments; quotes hold one together, as in a shell.
+fn words(command: &str) -> Vec<&str> {
+    let parts = command.split('"').enumerate();
+    parts.flat_map(|(at, part)| if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() }).collect()
+}
+
 /// What the program says to a case.
 fn answer(name: &str, case: &Case) -> String {
     let run = TestRun::empty();
     for (file, bytes) in files_below(&dir().join(name).join("input")) {
         run.write(&file, bytes);
     }
-    let words = |command: &str| command.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let ran = |command: &str| {
-        let words = words(command);
-        run.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
-    };
+    let ran = |command: &str| run.run(&words(command));
     for command in &case.before {
         let before = ran(command);
         assert_eq!(before.code, 0, "{name}: {before:?}");

@@ -209,6 +209,16 @@ fn a_week_is_mailed_once_and_lost_mails_come_back_byte_for_byte() {
     assert_eq!(mail(&run, "2026-11-17T02:00:00Z", &[]), "2 mails put into the outbox again\n");
     assert_eq!(outbox(&run, "pending"), mails);
 
+    // Each of these runs has its record, which says what it mailed.
+    let records = files_below(&run.path("book/runs"));
+    let records: Vec<serde_json::Value> = records
+        .iter()
+        .filter(|(name, _)| name.contains("-weekly-"))
+        .map(|(_, bytes)| serde_json::from_slice(bytes).unwrap())
+        .collect();
+    assert_eq!(records.len(), 6);
+    assert_eq!(records.iter().map(|it| it["mails"].as_u64().unwrap()).collect::<Vec<_>>(), [4, 0, 0, 0, 0, 0]);
+
     // Sent is not lost.
     let (from, to) = ("book/outbox/pending/weekly-2026-11-09-team-chatbot-1.eml", "book/outbox/sent");
     fs::create_dir_all(run.path(to)).unwrap();
@@ -256,7 +266,7 @@ fn weeks_that_cannot_be_mailed_are_said_so() {
         (["--team", "chat"], "there is no team `chat` in the config"),
     ] {
         let ran = run.run_at(MONDAY, &[&["report", "weekly"], &arguments[..]].concat());
-        assert!(ran.code == 1 && ran.stderr.contains(expect), "{ran:?}");
+        assert!(ran.code == 2 && ran.stderr.contains(expect), "{ran:?}");
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     mail::Sealed,
     replace,
     report::alerts::{self, Alert, Options},
+    runs::{self, RunRecord, Stage},
 };
 
 /// Looks for what is new that somebody has to hear of, and puts a mail for each
@@ -47,7 +48,10 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let done = if dry_run {
         alerts::run(&Book::open(&config.book_dir())?, &config, options, now)?
     } else {
-        alerts::run(&Session::book_for_writing(&config, "report alerts")?, &config, options, now)?
+        let book = Session::book_for_writing(&config, "report alerts")?;
+        let done = alerts::run(&book, &config, options, now)?;
+        runs::store(&book, &RunRecord::of_stage(Stage::Alerts, now, session.clock.now(), done.record()))?;
+        done
     };
     if let Some(dir) = &arguments.output {
         write(dir, &done.mails)?;

@@ -18,7 +18,8 @@ use crate::{
     },
     config::Config,
     pricing::{self, PriceBook},
-    report::weekly::{self, MailedWeek, Options, Preview},
+    report::weekly::{self, MailedWeek, Options, Preview, WeeklyError},
+    runs::{self, RunRecord, Stage},
 };
 
 /// Mails the last full week where it was not mailed yet: to the owners of each
@@ -65,7 +66,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let now = session.clock.now();
     let page = if arguments.dry_run || arguments.output.is_some() {
         let book = Book::open(&config.book_dir())?;
-        let previews = weekly::preview(&book, &config, &options, now)?;
+        let previews = weekly::preview(&book, &config, &options, now).map_err(asked)?;
         let text = match &arguments.output {
             Some(dir) => {
                 write(dir, &previews)?;
@@ -77,7 +78,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         page(text, previews.iter().map(row))
     } else {
         let book = Session::book_for_writing(&config, "report weekly")?;
-        let done = weekly::run(&book, &config, &options, now)?;
+        let done = weekly::run(&book, &config, &options, now).map_err(asked)?;
+        runs::store(&book, &RunRecord::of_stage(Stage::Weekly, now, session.clock.now(), done.record()))?;
         let row = |it: &MailedWeek| (it.scope.clone(), it.week.clone(), it.subject.clone(), it.recipients);
         page(told(&done), done.mailed.iter().map(row))
     };
@@ -85,6 +87,12 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         arguments.format.write(&page)?;
     }
     Ok(Outcome::Done)
+}
+
+/// A week or team that cannot be mailed is a mistake in the arguments.
+fn asked(error: WeeklyError) -> Failure {
+    let code = if error.is_about_the_question() { 2 } else { 1 };
+    Failure { error: error.into(), code }
 }
 
 /// A text for people, and the mails as a list for programs.

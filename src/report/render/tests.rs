@@ -129,3 +129,13 @@ fn no_name_becomes_markup() {
         assert!(!html.contains("onerror=alert") || html.contains("src=x onerror=alert(1)&gt;"), "{name}");
     }
 }
+
+#[test]
+fn a_percent_sign_stays_with_its_number() {
+    for before in 0..80 {
+        let lead = vec![format!("{} 95 %, and 5 % more", "x".repeat(before))];
+        let text = Page { lead, ..page("chatbot") }.render().unwrap().text;
+        assert!(text.contains("95 %, and") || text.contains("95 %,\nand"), "{text}");
+        assert!(text.contains("5 % more") || text.contains("5 %\nmore"), "{text}");
+    }
+}

@@ -51,10 +51,18 @@ impl Text {
         }
     }
 
-    /// A paragraph, its later lines behind `indent`.
+    /// A paragraph, its later lines behind `indent`. A percent sign stays with
+    /// its number.
     fn wrapped(&mut self, paragraph: &str, indent: &str) {
-        let mut line = String::new();
+        let mut words: Vec<String> = Vec::new();
         for word in paragraph.split_whitespace() {
+            match words.last_mut() {
+                Some(number) if word.starts_with('%') => *number += &format!(" {word}"),
+                _ => words.push(word.to_owned()),
+            }
+        }
+        let mut line = String::new();
+        for word in &words {
             if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
                 self.line(&line);
                 indent.clone_into(&mut line);
