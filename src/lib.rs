@@ -11,6 +11,7 @@ pub mod record;
 pub mod replace;
 pub mod secrets;
 pub mod tally;
+pub mod threads;
 pub mod time;
 
 // What the user wants, and where everything is kept.

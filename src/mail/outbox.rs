@@ -12,7 +12,10 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Sealed, message::is_id};
-use crate::book::{Book, BookError};
+use crate::{
+    book::{Book, BookError},
+    threads,
+};
 
 /// Where a mail can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,19 +78,23 @@ impl<'b> Outbox<'b> {
 
     /// Puts into `pending` what is in none of the three places, byte for byte;
     /// how many mails that were. Those who commit events call it after every
-    /// commit, and again for commits that an interrupted run may have left.
+    /// commit, and again for commits that an interrupted run may have left. Where
+    /// the last of them is, all of them were.
     ///
     /// # Errors
     /// Where the outbox cannot be read or written.
     pub fn restore(&self, mails: &[Sealed]) -> Result<usize, BookError> {
-        let mut restored = 0;
-        for mail in mails.iter().filter(|mail| is_id(&mail.id)) {
-            if !self.has(&mail.id)? {
-                self.book.put(&Place::Pending.file(&mail.id), mail.eml.clone().into())?;
-                restored += 1;
-            }
+        let Some((last, others)) = mails.split_last() else { return Ok(0) };
+        let others = threads::on_the_disk(others, |mail| self.restore_one(mail));
+        Ok(others.into_iter().sum::<Result<usize, BookError>>()? + self.restore_one(last)?)
+    }
+
+    fn restore_one(&self, mail: &Sealed) -> Result<usize, BookError> {
+        if !is_id(&mail.id) || self.has(&mail.id)? {
+            return Ok(0);
         }
-        Ok(restored)
+        self.book.put(&Place::Pending.file(&mail.id), mail.eml.clone().into())?;
+        Ok(1)
     }
 
     /// Whether a mail is in one of the three places. Asked one by one, since what

@@ -35,10 +35,10 @@ use crate::{
     policy::PolicyError,
     pricing::PriceBook,
     runs::StageRecord,
+    threads,
     time::{Day, Instant},
 };
 
-pub(super) use compose::on_every_core;
 pub(super) use page::tone;
 
 use compose::{Composed, Reading, WEEKS_BACK};
@@ -194,21 +194,27 @@ pub fn run(book: &Book, config: &Config, options: &Options<'_>, now: Instant) ->
     }
     let reading = Reading::of(book, config, options.prices, &plans, now)?;
     for plans in plans.chunks(AT_ONCE) {
-        let commits = on_every_core(plans, |plan| commit(&reading, config, plan, now));
-        let mut mails: Vec<Sealed> = Vec::new();
-        for (plan, commit) in plans.iter().zip(commits) {
-            let commit = commit?;
-            if store::commit(book, &plan.slug, plan.days(), &commit)? {
+        let commits = threads::on_every_core(plans, |plan| commit(&reading, config, plan, now));
+        let commits = plans.iter().zip(commits).map(|(plan, commit)| Ok((plan, commit?)));
+        let commits: Vec<(&Plan, Commit)> = commits.collect::<Result<_, WeeklyError>>()?;
+        let stored =
+            threads::on_the_disk(&commits, |(plan, commit)| store::commit(book, &plan.slug, plan.days(), commit));
+        let (mut mails, mut firsts): (Vec<Sealed>, Vec<Sealed>) = Default::default();
+        for ((plan, mut commit), is_new) in commits.into_iter().zip(stored) {
+            if is_new? {
                 outcome.mailed.push(MailedWeek {
                     scope: plan.scope.clone(),
                     week: plan.span.week.name.clone(),
                     subject: commit.mails.first().map(|mail| mail.subject.clone()).unwrap_or_default(),
                     recipients: commit.recipients.len(),
                 });
+                firsts.extend(commit.mails.pop());
                 mails.extend(commit.mails);
             }
         }
+        // Where the first mail of a week is in the outbox, all of it is.
         outbox.restore(&mails)?;
+        outbox.restore(&firsts)?;
     }
     Ok(outcome)
 }
@@ -248,7 +254,7 @@ pub fn preview(book: &Book, config: &Config, options: &Options<'_>, now: Instant
             message,
         })
     };
-    on_every_core(&plans, one).into_iter().collect()
+    threads::on_every_core(&plans, one).into_iter().collect()
 }
 
 /// Everybody who has a mail, and to whom it goes.

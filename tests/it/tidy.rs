@@ -10,7 +10,7 @@ const LONGEST: usize = 700;
 
 /// Modules by stage: a module may import its own stage and those before it.
 const STAGES: &[&[&str]] = &[
-    &["record", "money", "time", "clock", "tally", "json", "secrets", "replace"],
+    &["record", "money", "time", "clock", "tally", "json", "secrets", "replace", "threads"],
     &["config", "book", "pricing", "teams", "periods", "budgets", "policy", "floors", "http"],
     &["ingest", "charges", "totals"],
     &["audit", "reconcile", "prune"],

@@ -17,7 +17,8 @@ use crate::{
     money::Usd,
     periods::PeriodSpan,
     pricing::Basis,
-    report::{ReportError, weekly::on_every_core},
+    report::ReportError,
+    threads::on_every_core,
     time::{Day, Instant},
 };
 

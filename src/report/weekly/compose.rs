@@ -33,6 +33,7 @@ use crate::{
         sums::{self, By, Query, Sum},
     },
     teams::{OverTime, Registry, SHARED},
+    threads,
     time::{Day, Instant},
 };
 
@@ -179,7 +180,7 @@ impl<'c> Reading<'c> {
     /// longest that it has.
     fn team_budgets(&self, span: &Span) -> Result<BTreeMap<String, i64>, TooLarge> {
         let teams: Vec<&String> = self.config.teams.keys().collect();
-        let percents = on_every_core(&teams, |team| {
+        let percents = threads::on_every_core(&teams, |team| {
             let scope = Scope::Team((*team).clone());
             let Some(timeline) = self.timelines_of(&scope).into_iter().next() else { return Ok(None) };
             let names = self.names(team);
@@ -474,16 +475,4 @@ impl Composed {
             thread: None,
         })
     }
-}
-
-/// Does a work for each of many, on every core, in their order.
-pub(in crate::report) fn on_every_core<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len().max(1));
-    let size = items.len().div_ceil(threads).max(1);
-    let work = &work;
-    std::thread::scope(|scope| {
-        let one = |part: &'_ [T]| part.iter().map(work).collect::<Vec<R>>();
-        let parts: Vec<_> = items.chunks(size).map(|part| scope.spawn(move || one(part))).collect();
-        parts.into_iter().flat_map(|part| part.join().expect("rendering does not panic")).collect()
-    })
 }
