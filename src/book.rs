@@ -42,6 +42,11 @@ pub enum BookError {
         "the book has schema version {found}, this program knows up to {known}: use the newer spendbook that wrote it"
     )]
     TooNew { found: u32, known: u32 },
+    #[error(
+        "the book has schema version {found}, this program reads {known}: any command that writes brings it up, such \
+         as `spendbook ingest`"
+    )]
+    TooOld { found: u32, known: u32 },
     #[error("`{path}` in the book is damaged: {detail}")]
     Damaged { path: String, detail: String },
     #[error("`{path}` in the book cannot be {doing}")]
@@ -73,13 +78,15 @@ impl Book {
             return Err(BookError::Missing(root.to_owned()));
         }
         let book = Self { store: local_store(root)?, root: root.to_owned(), _lock: None };
-        book.version()?;
-        Ok(book)
+        match book.version()? {
+            Some(found) if found < SCHEMA_VERSION => Err(BookError::TooOld { found, known: SCHEMA_VERSION }),
+            _ => Ok(book),
+        }
     }
 
-    /// Opens a book to write, making it where there is none: takes the lock,
-    /// removes what a killed run left staged, and migrates an older book.
-    /// `holder` tells a second run who has the lock.
+    /// Opens a book to write, making it where there is none: takes the lock
+    /// and removes what a killed run left staged. An older book stays one until
+    /// [`crate::migrate::run`]. `holder` tells a second run who has the lock.
     ///
     /// # Errors
     /// Where another run holds the lock, the directory cannot be written, or a
@@ -110,12 +117,27 @@ impl Book {
         let book = Self { store: layer(local_store(root)?), root: root.to_owned(), _lock: Some(lock) };
         let found = book.version()?;
         remove_staged(root).map_err(failed)?;
-        if found != Some(SCHEMA_VERSION) {
-            // Version 1 is the first: there is nothing yet to migrate from.
-            let text = serde_json::json!({ "schema": SCHEMA_VERSION }).to_string() + "\n";
-            book.put(&Path::from(VERSION_FILE), text.into())?;
+        if found.is_none() && book.days(DayTable::Usage)?.is_empty() {
+            book.set_current()?;
         }
         Ok(book)
+    }
+
+    /// Whether its tables are as this program writes them.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn is_current(&self) -> Result<bool, BookError> {
+        Ok(self.version()? == Some(SCHEMA_VERSION))
+    }
+
+    /// Notes that its tables are as this program writes them.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn set_current(&self) -> Result<(), BookError> {
+        let text = serde_json::json!({ "schema": SCHEMA_VERSION }).to_string() + "\n";
+        self.put(&Path::from(VERSION_FILE), text.into())
     }
 
     /// The directory it is in.

@@ -33,6 +33,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, ConfigErrors},
     ingest::IngestError,
+    migrate,
     pricing::Refused,
     time::{Day, Instant},
 };
@@ -198,7 +199,12 @@ impl Session {
     /// The book, under its lock. Who holds it is told to a second run.
     fn book_for_writing(config: &Config, command: &str) -> Result<Book, Failure> {
         let holder = format!("`spendbook {command}`, process {}, since {}", std::process::id(), Clock::System.now());
-        Ok(Book::open_for_writing(&config.book_dir(), &holder)?)
+        let book = Book::open_for_writing(&config.book_dir(), &holder)?;
+        let migrated = migrate::run(&book)?;
+        if migrated > 0 {
+            tracing::info!("{migrated} files of the book were brought up to this version");
+        }
+        Ok(book)
     }
 
     fn is_interactive(&self) -> bool {

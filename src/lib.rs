@@ -33,6 +33,7 @@ pub mod teams;
 pub mod audit;
 pub mod charges;
 pub mod ingest;
+pub mod migrate;
 pub mod prune;
 pub mod reconcile;
 pub mod runs;

@@ -100,7 +100,9 @@ impl Inputs {
 
     /// Whether a file was made from the same.
     pub(super) fn made(&self, file: &DayFile) -> bool {
-        [(CHARGES_KEY, &self.charges), (POLICY_KEY, &self.policy), (BEFORE_KEY, &self.before), (RULES_KEY, &self.rules)]
+        let schema = SCHEMA_VERSION.to_string();
+        let Self { charges, policy, before, rules } = self;
+        [(SCHEMA_KEY, &schema), (CHARGES_KEY, charges), (POLICY_KEY, policy), (BEFORE_KEY, before), (RULES_KEY, rules)]
             .into_iter()
             .all(|(key, value)| file.value(key) == Some(value))
     }
@@ -186,5 +188,6 @@ impl Memo {
 
 /// The digest of everything that may matter for a day: more than what does.
 pub(super) fn files_digest(before: &str, charges: &str, violations: &str, everything: &str) -> String {
-    digest([before, charges, violations, everything, RULES_VERSION].map(str::to_owned))
+    let versions = format!("{SCHEMA_VERSION} {RULES_VERSION}");
+    digest([before, charges, violations, everything, &versions].map(str::to_owned))
 }

@@ -38,6 +38,9 @@ pub enum DayTable {
 }
 
 impl DayTable {
+    pub const ALL: [Self; 6] =
+        [Self::Usage, Self::Checks, Self::Charges, Self::Rollup, Self::Violations, Self::Unlogged];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Usage => "usage",

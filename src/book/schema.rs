@@ -12,10 +12,22 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use crate::record::{Column, ColumnType};
+use super::layout::DayTable;
+use crate::record::{CHARGES, Column, ColumnType, ROLLUP, UNLOGGED, USAGE, VIOLATIONS};
 
 /// The metadata key under which Parquet readers show a column's description.
 const DESCRIPTION: &str = "description";
+
+/// The columns of a table.
+pub fn columns(table: DayTable) -> &'static [Column] {
+    match table {
+        DayTable::Usage | DayTable::Checks => USAGE,
+        DayTable::Charges => &CHARGES,
+        DayTable::Rollup => &ROLLUP,
+        DayTable::Violations => VIOLATIONS,
+        DayTable::Unlogged => &UNLOGGED,
+    }
+}
 
 /// The Arrow schema of a table.
 pub fn arrow_schema(columns: &[Column]) -> SchemaRef {

@@ -14,7 +14,10 @@ use super::{
     slice::{OwnAsk, OwnClaim, Rules},
 };
 use crate::{
-    book::{Book, BookError, layout::DayTable},
+    book::{
+        Book, BookError,
+        layout::{DayTable, SCHEMA_KEY, SCHEMA_VERSION},
+    },
     pricing::{Digest, LastPricing, PriceBook},
     time::{Day, Instant},
 };
@@ -142,7 +145,8 @@ pub(super) fn causes(
     let Some(charges) = DayFile::open(target, DayTable::Charges, day)? else { return Ok([Cause::New].into()) };
     let stored = Inputs::stored(&charges);
     let mut causes = BTreeSet::new();
-    if stored.rules != RULES_VERSION {
+    let schema = charges.value(SCHEMA_KEY).map(str::to_owned);
+    if stored.rules != RULES_VERSION || schema != Some(SCHEMA_VERSION.to_string()) {
         causes.insert(Cause::Rules);
     }
     if stored.usage != usage.digest() {

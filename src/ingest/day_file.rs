@@ -11,7 +11,11 @@ mod words;
 
 use std::{io::Write, sync::Arc};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::{
+    array::new_null_array,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+    record_batch::RecordBatch,
+};
 use bytes::Bytes;
 use parquet::{
     arrow::{
@@ -37,7 +41,7 @@ use read::read_batch;
 use super::{
     pile::Pile,
     rows::{LATENCY, MAX_TOKENS, REASONING, Row, Slot},
-    texts::TextCache,
+    texts::{TextCache, Texts},
 };
 use crate::{
     book::{
@@ -255,8 +259,9 @@ fn properties() -> WriterProperties {
 /// handed to the writer and taken from the reader. The file itself says text.
 fn with_dictionaries(plain: &Schema) -> SchemaRef {
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let fields = plain.fields().iter().zip(USAGE).map(|(field, column)| {
-        let is_named = matches!(place(column.name), Place::Word(_) | Place::Operation | Place::Status | Place::Quality);
+    let fields = plain.fields().iter().map(|field| {
+        let is_named =
+            matches!(place(field.name()), Place::Word(_) | Place::Operation | Place::Status | Place::Quality);
         let kind = if is_named { dictionary.clone() } else { field.data_type().clone() };
         Field::new(field.name(), kind, field.is_nullable())
     });
@@ -339,6 +344,47 @@ impl DayFile {
         };
         Some((bound("ts", false)?, bound("ts_last", true)?))
     }
+}
+
+/// Writes the rows of a file of an earlier version as this one would have: what
+/// has no column there is NULL. Every column of the file is one of this version.
+///
+/// # Errors
+/// Where the file is damaged, lacks what every row has, or cannot be written.
+pub fn rewrite<W: Write + Send>(file: &Bytes, to: W) -> Result<W, ParquetError> {
+    let texts = Texts::default();
+    // A writer looks numbers up and learns none: all texts are read before.
+    let mut known = TextCache::new(&texts);
+    each_batch(file, |batch| read_batch(batch, &mut known, &|_, _| false, &mut Pile::default()))?;
+    let mut writer = DayWriter::new(to, &known)?;
+    let mut cache = TextCache::new(&texts);
+    each_batch(file, |batch| {
+        let mut pile = Pile::default();
+        read_batch(batch, &mut cache, &|_, _| true, &mut pile)?;
+        pile.heads().try_for_each(|(at, _)| writer.push(pile.get(at)))
+    })?;
+    writer.finish()
+}
+
+/// A file's rows in the columns of today.
+fn each_batch(
+    file: &Bytes,
+    mut work: impl FnMut(&RecordBatch) -> Result<(), ParquetError>,
+) -> Result<(), ParquetError> {
+    let now = with_dictionaries(&arrow_schema(USAGE));
+    let found = ArrowReaderMetadata::load(file, ArrowReaderOptions::new())?;
+    let options = ArrowReaderOptions::new().with_schema(with_dictionaries(found.schema()));
+    let metadata = ArrowReaderMetadata::load(file, options)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata);
+    for batch in builder.with_batch_size(1 << 14).build()? {
+        let batch = batch?;
+        let arrays = now.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+            Some(array) => Arc::clone(array),
+            None => new_null_array(field.data_type(), batch.num_rows()),
+        });
+        work(&RecordBatch::try_new(Arc::clone(&now), arrays.collect())?)?;
+    }
+    Ok(())
 }
 
 impl Length for Stored {

@@ -18,6 +18,7 @@ mod formats;
 mod http_client;
 mod import;
 mod known_answers;
+mod migrate;
 mod mutations;
 mod night;
 mod page;

@@ -13,7 +13,7 @@ const STAGES: &[&[&str]] = &[
     &["record", "money", "time", "clock", "tally", "json", "secrets", "replace", "threads"],
     &["config", "book", "pricing", "teams", "periods", "budgets", "policy", "floors", "http"],
     &["ingest", "charges", "totals"],
-    &["audit", "reconcile", "prune"],
+    &["audit", "reconcile", "migrate", "prune"],
     &["runs", "mail", "ping", "bundled", "demo"],
     &["report"],
     &["export"],
