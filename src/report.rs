@@ -9,12 +9,12 @@
 
 pub mod alerts;
 mod budget_state;
-mod freshness;
+pub(crate) mod freshness;
 mod html;
 mod query;
 pub(crate) mod render;
 mod status;
-mod sums;
+pub(crate) mod sums;
 mod tables;
 mod top;
 pub mod weekly;

@@ -1,6 +1,7 @@
 //! `spendbook export`: what other programs read.
 
 mod focus;
+mod hledger;
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,9 @@ use clap::{Args, Subcommand};
 use super::{Failure, Outcome, Session, listing};
 use crate::{
     book::Book,
+    periods::{Calendar, PeriodSpan},
     report::{self, Asked, BudgetState, Status},
+    time::Instant,
 };
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +23,8 @@ pub(super) enum Command {
     Views(ViewsArguments),
     /// A month of charges as a FOCUS dataset, for tools of cost management
     Focus(focus::Arguments),
+    /// A journal of daily charges, for hledger and ledger
+    Hledger(hledger::Arguments),
 }
 
 /// Writes a small JSON: per team spend, budget, percent, whether it is
@@ -57,6 +62,7 @@ pub(super) fn run(session: &Session, command: &Command) -> Result<Outcome, Failu
         Command::BudgetState(arguments) => budget_state(session, arguments),
         Command::Views(arguments) => views(session, arguments),
         Command::Focus(arguments) => focus::run(session, arguments),
+        Command::Hledger(arguments) => hledger::run(session, arguments),
     }
 }
 
@@ -82,4 +88,10 @@ fn write(output: Option<&Path>, text: &str) -> Result<Outcome, Failure> {
         None => listing::print(text)?,
     }
     Ok(Outcome::Done)
+}
+
+/// What `--period` says.
+fn span(calendar: Calendar, text: &str, now: Instant) -> Result<PeriodSpan, Failure> {
+    let wrong = |error| Failure { error: anyhow::Error::from(error).context("`--period`"), code: 2 };
+    calendar.parse(text, now).map_err(wrong)
 }

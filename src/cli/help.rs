@@ -44,6 +44,8 @@ Examples:
 pub(super) const EXPORT: &str = "\
 Examples:
   spendbook export views --output views.sql && duckdb -init views.sql
+  spendbook export focus --month last-month
+  spendbook export hledger --output llm.journal
   spendbook export budget-state --output budget-state.json";
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ pub(super) fn silences(
 }
 
 /// Days whose tables do not belong together.
-pub(super) fn behind(book: &Book, from: Instant, until: Instant) -> Result<BTreeMap<Day, Behind>, ReportError> {
+pub(crate) fn behind(book: &Book, from: Instant, until: Instant) -> Result<BTreeMap<Day, Behind>, ReportError> {
     let mut found = BTreeMap::new();
     let floor = Floors::read(book)?.priced_from();
     let is_meant = |day: &Day| from < day.end() && day.start() < until && !floors::is_below(*day, floor);

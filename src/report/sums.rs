@@ -22,7 +22,7 @@ use crate::{
 
 /// What requests come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sum {
+pub(crate) struct Sum {
     pub requests: i64,
     pub unpriced: i64,
     pub estimated: i64,
@@ -33,7 +33,7 @@ pub(super) struct Sum {
 
 impl Sum {
     /// `None` where it would not fit.
-    pub(super) fn add(&mut self, other: &Self) -> Option<()> {
+    pub(crate) fn add(&mut self, other: &Self) -> Option<()> {
         self.requests = self.requests.saturating_add(other.requests);
         self.unpriced = self.unpriced.saturating_add(other.unpriced);
         self.estimated = self.estimated.saturating_add(other.estimated);
@@ -45,7 +45,7 @@ impl Sum {
 
 /// Of which table, over what time, and by which columns.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Query<'q> {
+pub(crate) struct Query<'q> {
     /// `Rollup` or `Charges`.
     pub table: DayTable,
     /// Columns of text, at least one.
@@ -56,7 +56,7 @@ pub(super) struct Query<'q> {
 
 /// A column to tell sums apart by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum By {
+pub(crate) enum By {
     Each(&'static str),
     /// Only these values; all others are one, without a name. A year of totals
     /// has many keys, and few of them a budget.
@@ -64,7 +64,7 @@ pub(super) enum By {
 }
 
 impl By {
-    pub(super) fn columns(columns: &[&'static str]) -> Vec<Self> {
+    pub(crate) fn columns(columns: &[&'static str]) -> Vec<Self> {
         columns.iter().copied().map(Self::Each).collect()
     }
 
@@ -87,10 +87,10 @@ impl By {
 }
 
 /// Values of the columns that were asked by, in their order.
-pub(super) type Names = Vec<Option<String>>;
+pub(crate) type Names = Vec<Option<String>>;
 
 /// The sums of a stretch of time.
-pub(super) fn of(book: &Book, query: Query<'_>) -> Result<BTreeMap<Names, Sum>, ReportError> {
+pub(crate) fn of(book: &Book, query: Query<'_>) -> Result<BTreeMap<Names, Sum>, ReportError> {
     let mut sums: BTreeMap<Names, Sum> = BTreeMap::new();
     each(book, query, false, |_, names, sum| sums.entry(names).or_default().add(&sum))?;
     Ok(sums)

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::{
-    array::{Array, RecordBatch, RecordBatchReader as _},
+    array::{RecordBatch, RecordBatchReader as _},
     datatypes::{DataType, SchemaRef, TimeUnit},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -13,7 +13,7 @@ use spendbook::{
     money::Usd,
 };
 
-use crate::support::{Dice, Ran, TestRun, files_below, value_text};
+use crate::support::{Dice, Ran, TestRun, cells_of_file, files_below};
 
 const PRICES: &str = "\
 provider,model,tier,meter,price_usd,per,min_quantity,valid_from,valid_until,known_from,kind,source,note
@@ -126,26 +126,18 @@ fn batches(bytes: Vec<u8>) -> (SchemaRef, Vec<RecordBatch>) {
     (reader.schema(), reader.map(Result::unwrap).collect())
 }
 
-fn cells(bytes: Vec<u8>) -> Vec<Cells> {
-    let mut rows = Vec::new();
-    for batch in batches(bytes).1 {
-        rows.extend((0..batch.num_rows()).map(|row| {
-            let schema = batch.schema();
-            let valid = schema.fields().iter().zip(batch.columns()).filter(|(_, column)| column.is_valid(row));
-            valid.map(|(field, column)| (field.name().clone(), value_text(column.as_ref(), row))).collect()
-        }));
-    }
-    rows
-}
-
 fn dataset(run: &TestRun, month: &str) -> Vec<Cells> {
-    cells(std::fs::read(run.path(month).join("focus.parquet")).unwrap())
+    cells_of_file(std::fs::read(run.path(month).join("focus.parquet")).unwrap())
 }
 
 /// The rows of a table of the book on the days of June.
 fn table(run: &TestRun, name: &str) -> Vec<Cells> {
     let files = files_below(&run.path("book").join(name));
-    files.into_iter().filter(|(file, _)| file.starts_with("date=2026-06")).flat_map(|(_, bytes)| cells(bytes)).collect()
+    files
+        .into_iter()
+        .filter(|(file, _)| file.starts_with("date=2026-06"))
+        .flat_map(|(_, bytes)| cells_of_file(bytes))
+        .collect()
 }
 
 fn usd(cells: &Cells, column: &str) -> Usd {

@@ -17,6 +17,7 @@ mod focus;
 mod formats;
 mod http_client;
 mod import;
+mod journal;
 mod known_answers;
 mod migrate;
 mod mutations;

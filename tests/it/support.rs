@@ -338,19 +338,30 @@ pub(crate) fn rows_of_file(bytes: Vec<u8>, without: &[&str]) -> Result<Vec<Strin
 
 /// Some columns of every row of a table, by their names; what is null is left out.
 pub(crate) fn columns_of_table(book: &Path, table: &str, names: &[&str]) -> Vec<BTreeMap<String, String>> {
+    let files = files_below(&book.join(table)).into_iter().filter(|(name, _)| name.ends_with(".parquet"));
+    files.flat_map(|(_, bytes)| cells(bytes, Some(names))).collect()
+}
+
+/// The rows of one Parquet file, each by the names of its columns, without what
+/// is null.
+pub(crate) fn cells_of_file(bytes: Vec<u8>) -> Vec<BTreeMap<String, String>> {
+    cells(bytes, None)
+}
+
+fn cells(bytes: Vec<u8>, names: Option<&[&str]>) -> Vec<BTreeMap<String, String>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).expect("a Parquet file");
+    let mask = match names {
+        Some(names) => ProjectionMask::columns(reader.parquet_schema(), names.iter().copied()),
+        None => ProjectionMask::all(),
+    };
     let mut rows = Vec::new();
-    for (name, bytes) in files_below(&book.join(table)).into_iter().filter(|(name, _)| name.ends_with(".parquet")) {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes));
-        let reader = reader.unwrap_or_else(|error| panic!("{table}/{name}: {error}"));
-        let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
-        for batch in reader.with_projection(mask).build().expect("a reader") {
-            let batch = batch.unwrap_or_else(|error| panic!("{table}/{name}: {error}"));
-            let schema = batch.schema();
-            rows.extend((0..batch.num_rows()).map(|row| {
-                let columns = schema.fields().iter().zip(batch.columns()).filter(|(_, column)| column.is_valid(row));
-                columns.map(|(field, column)| (field.name().clone(), value_text(column.as_ref(), row))).collect()
-            }));
-        }
+    for batch in reader.with_projection(mask).build().expect("a reader") {
+        let batch = batch.expect("rows that can be read");
+        rows.extend((0..batch.num_rows()).map(|row| {
+            let (schema, columns) = (batch.schema(), batch.columns().iter());
+            let valid = schema.fields().iter().zip(columns).filter(|(_, column)| column.is_valid(row));
+            valid.map(|(field, column)| (field.name().clone(), value_text(column.as_ref(), row))).collect()
+        }));
     }
     rows
 }
