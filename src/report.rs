@@ -29,6 +29,7 @@ pub use html::{FIRST_LINE, HtmlError, HtmlPage, html};
 pub use query::{Answer, QueryError, query};
 pub use render::RenderError;
 pub use status::{Coverage, Status, Unbudgeted};
+pub(crate) use tables::DATE;
 pub use tables::{Asked, DATE_DOC, TABLES, Table, TableError, sql_type, views};
 pub use top::{Entry, Subject, Top};
 

@@ -2,6 +2,7 @@
 
 mod focus;
 mod hledger;
+mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
 use super::{Failure, Outcome, Session, listing};
 use crate::{
     book::Book,
+    export::table::Format,
     periods::{Calendar, PeriodSpan},
     report::{self, Asked, BudgetState, Status},
     time::Instant,
@@ -25,6 +27,10 @@ pub(super) enum Command {
     Focus(focus::Arguments),
     /// A journal of daily charges, for hledger and ledger
     Hledger(hledger::Arguments),
+    /// A table or a report as CSV
+    Csv(table::Arguments),
+    /// A table or a report as Parquet
+    Parquet(table::Arguments),
 }
 
 /// Writes a small JSON: per team spend, budget, percent, whether it is
@@ -63,6 +69,8 @@ pub(super) fn run(session: &Session, command: &Command) -> Result<Outcome, Failu
         Command::Views(arguments) => views(session, arguments),
         Command::Focus(arguments) => focus::run(session, arguments),
         Command::Hledger(arguments) => hledger::run(session, arguments),
+        Command::Csv(arguments) => table::run(session, arguments, Format::Csv),
+        Command::Parquet(arguments) => table::run(session, arguments, Format::Parquet),
     }
 }
 

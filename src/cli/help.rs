@@ -46,6 +46,7 @@ Examples:
   spendbook export views --output views.sql && duckdb -init views.sql
   spendbook export focus --month last-month
   spendbook export hledger --output llm.journal
+  spendbook export csv charges --period last-month --output charges.csv
   spendbook export budget-state --output budget-state.json";
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ enum Format {
 }
 
 impl To {
+    /// As data for programs.
+    pub(super) fn data(is_parquet: bool, output: Option<PathBuf>) -> Self {
+        Self { format: if is_parquet { Format::Parquet } else { Format::Csv }, output }
+    }
+
     /// Writes a page.
     ///
     /// # Errors

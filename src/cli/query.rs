@@ -58,13 +58,18 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         arguments.to.write(&page)?;
         return Ok(Outcome::Done);
     }
+    if let Some(sql) = &arguments.sql {
+        return answer(session, sql, &arguments.to);
+    }
+    page.list(tables(&Book::open(&session.config()?.book_dir())?)?);
+    arguments.to.write(&page)?;
+    Ok(Outcome::Done)
+}
+
+/// Writes the answer to a SELECT.
+pub(super) fn answer(session: &Session, sql: &str, to: &To) -> Result<Outcome, Failure> {
     let config = session.config()?;
     let book = Book::open(&config.book_dir())?;
-    let Some(sql) = &arguments.sql else {
-        page.list(tables(&book)?);
-        arguments.to.write(&page)?;
-        return Ok(Outcome::Done);
-    };
     let asked = Asked { book: &book, config: &config, now: session.clock.now() };
     let answer = report::query(&asked, sql).map_err(|error| {
         let code = if error.is_about_what_was_written() { 2 } else { 1 };
@@ -73,8 +78,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     for line in status::behind_lines(&answer.behind) {
         tracing::warn!("{line}");
     }
+    let mut page = Page::default();
     page.list(rows(&answer.frame)?);
-    arguments.to.write(&page)?;
+    to.write(&page)?;
     Ok(Outcome::Done)
 }
 

@@ -40,6 +40,13 @@ pub(super) struct Arguments {
     to: To,
 }
 
+impl Arguments {
+    /// As it is, whatever its age.
+    pub(super) fn plain(to: To) -> Self {
+        Self { max_age: None, to }
+    }
+}
+
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
     let config = session.config()?;
     let book = Book::open(&config.book_dir())?;

@@ -41,8 +41,15 @@ pub(super) struct Arguments {
     to: To,
 }
 
+impl Arguments {
+    /// All of them, not only the biggest.
+    pub(super) fn all(subject: SubjectName, period: String, to: To) -> Self {
+        Self { subject, period, limit: usize::MAX, to }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum SubjectName {
+pub(super) enum SubjectName {
     Models,
     Teams,
     Keys,

@@ -27,7 +27,7 @@ use super::ReportError;
 pub use views::views;
 
 /// The column that is in a file's path: who compares it reads only those days.
-pub(super) const DATE: &str = "date";
+pub(crate) const DATE: &str = "date";
 
 /// What the column of the path is, for people.
 pub const DATE_DOC: &str = "the UTC day, from the file's path: compare it to read only the days that are needed";

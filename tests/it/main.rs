@@ -12,6 +12,7 @@ mod delivery;
 mod demo;
 mod docs;
 mod errors;
+mod exports;
 mod faults;
 mod focus;
 mod formats;

@@ -16,7 +16,7 @@ use std::{
 
 use arrow::{
     array::{Array, AsArray, RecordBatch},
-    datatypes::{DataType, Decimal128Type, Int16Type, Int64Type, TimestampMicrosecondType},
+    datatypes::{DataType, Date32Type, Decimal128Type, Int16Type, Int64Type, TimestampMicrosecondType},
 };
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use spendbook::{
@@ -24,7 +24,7 @@ use spendbook::{
     config::Config,
     ingest::{Options, Outcome, Watch},
     money::Usd,
-    time::Instant,
+    time::{Day, Instant},
 };
 use tempfile::TempDir;
 
@@ -384,6 +384,7 @@ pub(crate) fn value_text(column: &dyn Array, row: usize) -> String {
         DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
         DataType::Int16 => column.as_primitive::<Int16Type>().value(row).to_string(),
+        DataType::Date32 => Day::from_days(column.as_primitive::<Date32Type>().value(row)).to_string(),
         DataType::Boolean => column.as_boolean().value(row).to_string(),
         DataType::Decimal128(38, 12) => {
             let pico = column.as_primitive::<Decimal128Type>().value(row);
