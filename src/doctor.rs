@@ -8,6 +8,7 @@
 mod book;
 mod keys;
 mod mail;
+mod providers;
 mod sources;
 
 use std::{collections::BTreeMap, path::Path};
@@ -89,6 +90,7 @@ pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
     if let Some(book) = &stored {
         checks.extend(sources::check_overlaps(&config, book));
         checks.extend(keys::check_unused(&config, book, now));
+        checks.extend(providers::check(book, now));
     }
     checks.extend(mail::check(&config, stored.as_ref()));
     checks.push(check_clock(&heard, now));

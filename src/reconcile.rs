@@ -61,6 +61,9 @@ pub enum ReconcileError {
     Parquet { path: String, source: parquet::errors::ParquetError },
 }
 
+/// So many days are looked back where no first one is given.
+pub const LOOK_BACK_DAYS: i32 = 30;
+
 /// Which days, and whose.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'o> {
@@ -194,6 +197,24 @@ pub fn rebuild(book: &Book, config: &Config, prices: &PriceBook, now: Instant) -
         }
     }
     Ok(rebuilt)
+}
+
+/// Days that begin in a stretch of time and of which either side is another one
+/// than when they were compared, or that never were. That a price or the owner
+/// of a key changed is only known to [`rebuild`].
+///
+/// # Errors
+/// Where the book cannot be read.
+pub fn behind(book: &Book, from: Instant, until: Instant) -> Result<BTreeSet<Day>, ReconcileError> {
+    let floor = Floors::read(book)?.reconciled_from();
+    let mut behind = BTreeSet::new();
+    for (day, sources) in told(book)? {
+        let is_meant = from <= day.start() && day.start() < until && !floors::is_below(day, floor);
+        if is_meant && !state::has_these_sides(book, day, &sources)? {
+            behind.insert(day);
+        }
+    }
+    Ok(behind)
 }
 
 /// Which sources told something of each day.

@@ -12,6 +12,7 @@ mod budget_state;
 pub(crate) mod freshness;
 mod html;
 mod query;
+mod reconciled;
 pub(crate) mod render;
 mod status;
 pub(crate) mod sums;
@@ -21,12 +22,15 @@ pub mod weekly;
 
 use std::{io, path::PathBuf};
 
-use crate::{book::BookError, budgets::TooLarge, charges::ChargesError, policy::PolicyError};
+use crate::{
+    book::BookError, budgets::TooLarge, charges::ChargesError, policy::PolicyError, reconcile::ReconcileError,
+};
 
 pub use budget_state::BudgetState;
 pub use freshness::{Heard, LastRuns, SourceState, last_heard};
 pub use html::{FIRST_LINE, HtmlError, HtmlPage, html};
 pub use query::{Answer, QueryError, query};
+pub use reconciled::{NotLogged, Provider, Reconciled};
 pub use render::RenderError;
 pub use status::{Coverage, Status, Unbudgeted};
 pub(crate) use tables::DATE;
@@ -42,6 +46,8 @@ pub enum ReportError {
     Charges(#[from] ChargesError),
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
     #[error("`{}` cannot be written", path.display())]
     Unwritable { path: PathBuf, source: io::Error },
     #[error(transparent)]

@@ -88,6 +88,7 @@ pub struct Registry<'c> {
     keys: &'c [Key],
     by_name: HashMap<&'c str, Vec<&'c Key>>,
     by_fingerprint: HashMap<&'c str, Vec<&'c Key>>,
+    by_id: HashMap<&'c str, Vec<&'c Key>>,
 }
 
 impl fmt::Debug for Registry<'_> {
@@ -108,13 +109,17 @@ impl<'c> Registry<'c> {
         environments.sort_by_key(|name| (Reverse(name.len()), *name));
         let mut by_name: HashMap<&str, Vec<&Key>> = HashMap::new();
         let mut by_fingerprint: HashMap<&str, Vec<&Key>> = HashMap::new();
+        let mut by_id: HashMap<&str, Vec<&Key>> = HashMap::new();
         for key in &config.keys {
             by_name.entry(&key.name).or_default().push(key);
             if let Some(fingerprint) = &key.fingerprint {
                 by_fingerprint.entry(fingerprint).or_default().push(key);
             }
+            if let Some(id) = &key.key_id {
+                by_id.entry(id).or_default().push(key);
+            }
         }
-        Self { teams, environments, keys: &config.keys, by_name, by_fingerprint }
+        Self { teams, environments, keys: &config.keys, by_name, by_fingerprint, by_id }
     }
 
     /// Who pays for a request that was made `at` an instant.
@@ -190,13 +195,13 @@ impl<'c> Registry<'c> {
         format!("{:032x}", digest.digest128())
     }
 
-    /// What the config says of a key, by name or fingerprint, at an instant.
+    /// What the config says of a key, by name, fingerprint or id, at an instant.
     pub fn entry(&self, key: &str, at: Instant) -> Option<&'c Key> {
         self.entries(key).find(|entry| holds_at(entry, at))
     }
 
-    /// The registered name of a key that a log shows by its name or by its
-    /// fingerprint; what is not registered at that instant has the one it shows.
+    /// The registered name of a key that is shown by its name, its fingerprint or
+    /// its id; what is not registered at that instant has the one it shows.
     pub fn key_name<'k>(&self, key: &'k str, at: Instant) -> &'k str
     where
         'c: 'k,
@@ -209,9 +214,10 @@ impl<'c> Registry<'c> {
         key == name || self.entries(key).any(|entry| entry.name == name)
     }
 
-    /// Every entry of a key, by its name before those by its fingerprint.
+    /// Every entry of a key, by its name before those by its fingerprint, and
+    /// those before the ones by its id.
     fn entries(&self, key: &str) -> impl Iterator<Item = &'c Key> {
-        let entries = [self.by_name.get(key), self.by_fingerprint.get(key)];
+        let entries = [self.by_name.get(key), self.by_fingerprint.get(key), self.by_id.get(key)];
         entries.into_iter().flatten().flatten().copied()
     }
 

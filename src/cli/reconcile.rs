@@ -50,8 +50,6 @@ pub(super) struct Arguments {
     to_format: To,
 }
 
-/// How far back is shown where no day is given.
-const SHOWN_DAYS: i32 = 30;
 /// Lines that do not agree: more are in the data.
 const SHOWN_LINES: usize = 40;
 
@@ -60,7 +58,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let now = session.clock.now();
     let prices = Prices::read(&config)?.book;
     let book = Book::open(&config.book_dir())?;
-    let first = arguments.to.unwrap_or_else(|| now.day()).days() - SHOWN_DAYS;
+    let first = arguments.to.unwrap_or_else(|| now.day()).days() - reconcile::LOOK_BACK_DAYS;
     let from = arguments.from.unwrap_or_else(|| Day::from_days(first));
     let options = Options { from: Some(from), to: arguments.to, provider: arguments.provider.as_deref() };
     let done = reconcile::run(&book, &config, &prices, options, now)?;

@@ -16,7 +16,8 @@ use crate::{
     config::Role,
     money::Usd,
     periods::PeriodSpan,
-    report::{SourceState, Status, Unbudgeted},
+    reconcile::{Compared, Verdict},
+    report::{NotLogged, SourceState, Status, Unbudgeted},
     runs::Past,
     time::{Day, span_text},
 };
@@ -65,11 +66,15 @@ fn page(status: &Status) -> Page {
     page.fact("last_pricing", status.last_runs.price.as_ref().map(|run| run.finished));
     page.fact("mails_pending", i64::try_from(status.mails.pending).ok());
     page.fact("mails_failed", i64::try_from(status.mails.failed).ok());
+    page.fact("reconciled_from", status.reconciled_from.to_string());
+    page.fact("lines_to_investigate", i64::try_from(status.reconciled.count(Verdict::Investigate)).ok());
+    page.fact("not_logged_usd", status.not_logged.cost);
     page.list(budgets(status));
     page.say(remarks(status));
     page.data(lines(status));
-    page.say("\n").list(sources(status)).data(behind(status)).data(coverage(status));
-    page.say(format!("\n{}{}{}", coverage_text(status), freshness_text(status), mails_text(status)));
+    page.say("\n").list(sources(status)).data(behind(status)).data(coverage(status)).data(providers(status));
+    page.say(format!("\n{}{}", coverage_text(status), reconciled_text(status)));
+    page.say(format!("{}{}", freshness_text(status), mails_text(status)));
     page
 }
 
@@ -324,19 +329,21 @@ fn coverage(status: &Status) -> Listing {
     listing
 }
 
-fn coverage_lines(status: &Status) -> [(&'static str, i64, Option<Usd>); 4] {
+fn coverage_lines(status: &Status) -> [(&'static str, i64, Option<Usd>); 5] {
     let it = &status.coverage;
     [
         ("all", it.requests, Some(it.cost)),
         ("unpriced", it.unpriced, None),
         ("estimated", it.estimated, Some(it.estimated_cost)),
         ("unattributed", it.unattributed, Some(it.unattributed_cost)),
+        ("unlogged", it.unlogged.requests, Some(it.unlogged.cost)),
     ]
 }
 
 /// How far the month's spend is known.
 pub(super) fn coverage_text(status: &Status) -> String {
-    let [(_, all, cost), parts @ ..] = coverage_lines(status);
+    // What is in no log is beside all of it, not a part.
+    let [(_, all, cost), parts @ .., _] = coverage_lines(status);
     let whole = cost.unwrap_or_default();
     let requests = listing::counted(all, "request");
     let mut text = format!("{}: {requests}, {}", status.month.name, whole.shown());
@@ -347,7 +354,81 @@ pub(super) fn coverage_text(status: &Status) -> String {
         };
         text.push_str(&format!("\n  {} {what}: {share}", listing::count(count.unsigned_abs())));
     }
+    let unlogged = status.coverage.unlogged;
+    if unlogged.is_any() {
+        let beside = if status.budgets_unlogged { "a line of its own in budgets" } else { "beside that, in no budget" };
+        text.push_str(&format!("\n  {} reported by providers, not in logs: {beside}", amount(&unlogged)));
+    }
     text + "\n"
+}
+
+/// How much no log shows: `$1.20 for 12 requests`, or for tokens where requests
+/// are not counted.
+pub(super) fn amount(it: &NotLogged) -> String {
+    let of = match it.requests {
+        0 => listing::counted(it.tokens, "token"),
+        requests => listing::counted(requests, "request"),
+    };
+    match it.unknown {
+        0 => format!("{} for {of}", it.cost.shown()),
+        _ => format!("at least {} for {of}", it.cost.shown()),
+    }
+}
+
+/// How the last days stand against what providers report.
+fn reconciled_text(status: &Status) -> String {
+    let (reconciled, from) = (&status.reconciled, status.reconciled_from);
+    if !reconciled.is_any() {
+        return String::new();
+    }
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let days = listing::counted(number(reconciled.days()), "day");
+    let suspicious = i64::try_from(reconciled.count(Verdict::Investigate)).unwrap_or(i64::MAX);
+    let mut text = match (reconciled.days(), suspicious) {
+        (0, _) => format!("no day since {from} could be held against what providers report: "),
+        (_, 0) => format!("{days} since {from} held against what providers report, nothing to investigate: "),
+        _ => {
+            let lines = listing::counted(suspicious, "line");
+            let missing = Some(status.not_logged).filter(NotLogged::is_any);
+            let missing = missing.map(|it| format!(", {} in no log", amount(&it))).unwrap_or_default();
+            format!("{days} since {from} held against what providers report, {lines} to investigate{missing}: ")
+        }
+    };
+    text.push_str("`spendbook reconcile` shows them\n");
+    if !reconciled.behind.is_empty() {
+        let days = listing::counted(number(reconciled.behind.len()), "day");
+        text.push_str(&format!(
+            "one step apart: {days} not held against the latest of both sides: run `spendbook price`\n"
+        ));
+    }
+    text
+}
+
+/// Both sides of each provider.
+fn providers(status: &Status) -> Listing {
+    let columns = [
+        Column::text("provider"),
+        Column::count("days"),
+        Column::usd("cost_ours"),
+        Column::usd("cost_theirs"),
+        Column::count("tokens_ours"),
+        Column::count("tokens_theirs"),
+    ];
+    let mut listing = Listing::new("providers", &columns);
+    for (name, it) in &status.reconciled.providers {
+        let cost = |of: fn(&Compared) -> i128| Cell::from(it.cost.as_ref().and_then(|both| Usd::from_pico(of(both))));
+        let tokens =
+            |of: fn(&Compared) -> i128| Cell::from(it.tokens.as_ref().and_then(|both| i64::try_from(of(both)).ok()));
+        listing.push(vec![
+            name.as_str().into(),
+            i64::try_from(it.days.len()).unwrap_or(i64::MAX).into(),
+            cost(|both| both.ours),
+            cost(|both| both.theirs),
+            tokens(|both| both.ours),
+            tokens(|both| both.theirs),
+        ]);
+    }
+    listing
 }
 
 /// Rounded down: `3 %`, or `below 1 %`.

@@ -98,7 +98,9 @@ fn heading(top: &Top, zone: &str) -> String {
     let so_far = if *is_open { " so far" } else { "" };
     let against = if *is_open { format!("{} up to {}", before.name, before.until) } else { before.name.clone() };
     let requests = listing::counted(*requests, "request");
-    format!("{}{so_far} ({zone}): {requests}, {}; against {against}\n\n", period.name, cost.shown())
+    let missing = Some(top.unlogged).filter(|cost| *cost != Usd::ZERO);
+    let missing = missing.map(|cost| format!(", {} of it in no log", cost.shown())).unwrap_or_default();
+    format!("{}{so_far} ({zone}): {requests}, {}{missing}; against {against}\n\n", period.name, cost.shown())
 }
 
 /// The biggest of them.
@@ -116,6 +118,7 @@ pub(super) fn list(top: &Top, subject: Subject, limit: usize) -> Listing {
         Column::usd("cost"),
         Column::usd("shared").in_data(),
         Column::text("pools").in_data(),
+        Column::usd("unlogged").in_data(),
         Column::tenths("share_percent").in_data(),
         Column::tenths("share").in_table(),
         Column::bar(),
@@ -137,6 +140,7 @@ pub(super) fn list(top: &Top, subject: Subject, limit: usize) -> Listing {
             entry.cost.into(),
             entry.shared.into(),
             pools(entry).into(),
+            entry.unlogged.into(),
             entry.share.into(),
             entry.share.into(),
             entry.share.into(),
@@ -181,15 +185,25 @@ fn pools(entry: &Entry) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// What teams pay of shared keys, each pool as a part of its own.
+/// What teams pay of shared keys, each pool as a part of its own, and what is in
+/// no log.
 fn shares(top: &Top, limit: usize) -> String {
-    let shared = top.entries.iter().take(limit).filter(|entry| !entry.shares.is_empty());
-    let lines: Vec<String> = shared
+    let is_more = |entry: &&Entry| !entry.shares.is_empty() || entry.unlogged != Usd::ZERO;
+    let lines: Vec<String> = top
+        .entries
+        .iter()
+        .take(limit)
+        .filter(is_more)
         .map(|entry| {
-            let own = entry.cost.checked_sub(entry.shared).unwrap_or_default();
+            let own = entry.cost.checked_sub(entry.shared).and_then(|own| own.checked_sub(entry.unlogged));
             let parts = entry.shares.iter().map(|(pool, cost)| format!(" + {} of the pool `{pool}`", cost.shown()));
-            let name = entry.names.first().cloned().flatten().unwrap_or_default();
-            format!("`{name}`: {} own{}\n", own.shown(), parts.collect::<String>())
+            let mut parts = parts.collect::<String>();
+            if entry.unlogged != Usd::ZERO {
+                parts.push_str(&format!(" + {} in no log", entry.unlogged.shown()));
+            }
+            let name = entry.names.first().cloned().flatten();
+            let name = name.map_or_else(|| NOBODY.to_owned(), |name| format!("`{name}`"));
+            format!("{name}: {} own{parts}\n", own.unwrap_or_default().shown())
         })
         .collect();
     if lines.is_empty() { String::new() } else { format!("\n{}", lines.concat()) }

@@ -28,6 +28,8 @@ pub struct Key {
     pub valid_until: Option<Instant>,
     /// `fp_` and 12 hex digits: what stands in the logs where the key itself stood.
     pub fingerprint: Option<String>,
+    /// The provider's own id of the key, by which its reports name it.
+    pub key_id: Option<String>,
     /// The name of the key that this one takes over from.
     pub replaces: Option<String>,
     /// Who answers for it.
@@ -171,6 +173,7 @@ struct Placed {
     key: Key,
     name: Span,
     fingerprint: Option<Span>,
+    key_id: Option<Span>,
 }
 
 pub(super) fn read_keys(tables: Vec<Table<'_>>, known: Known<'_>, pools: &BTreeMap<String, Pool>) -> Vec<Key> {
@@ -193,6 +196,7 @@ fn read_key(
     let holder = holder(&mut table, known, pools);
     let (valid_from, valid_until) = validity(&mut table);
     let fingerprint = table.get("fingerprint");
+    let key_id = table.get("key_id");
     let replaces = table.get("replaces");
     let text = |item: Option<Item<'_>>| item.and_then(|item| item.string());
     let key = Key {
@@ -204,6 +208,7 @@ fn read_key(
         valid_from,
         valid_until,
         fingerprint: fingerprint.as_ref().and_then(read_fingerprint),
+        key_id: key_id.as_ref().and_then(read_key_id),
         replaces: replaces.as_ref().and_then(Item::string),
         owner: text(table.get("owner")),
         policy: read_policy(&mut table),
@@ -216,12 +221,14 @@ fn read_key(
         });
     }
     let name = name.map_or(table.span(), |item| item.span);
-    let fingerprint = fingerprint.map(|item| item.span);
-    check_overlap(&table, &key, (name, fingerprint), earlier);
-    check_budgets(&table, &key, name, earlier);
+    let (fingerprint, key_id) = (fingerprint.map(|item| item.span), key_id.map(|item| item.span));
+    let placed = Placed { key, name, fingerprint, key_id };
+    check_overlap(&table, &placed, earlier);
+    let key = &placed.key;
+    check_budgets(&table, key, name, earlier);
     table.finish();
     // A key of nobody is kept for the checks of the keys after it; it has been noted.
-    (!key.name.is_empty()).then_some(Placed { key, name, fingerprint })
+    (!key.name.is_empty()).then_some(placed)
 }
 
 /// A budget is of a key by its name, whatever its entries: what stands in two
@@ -308,8 +315,23 @@ fn read_fingerprint(item: &Item<'_>) -> Option<String> {
     Some(known.into_owned())
 }
 
-/// No instant may belong to two keys of one name or of one fingerprint.
-fn check_overlap(table: &Table<'_>, key: &Key, at: (Span, Option<Span>), earlier: &[Placed]) {
+/// As a provider's console shows it: a name, and never the key.
+fn read_key_id(item: &Item<'_>) -> Option<String> {
+    let text = item.string()?;
+    if secrets::redact(&text) != text {
+        item.add(Problem::Secret { advice: "write the id that the provider's console shows for it".to_owned() });
+        return None;
+    }
+    Some(text)
+}
+
+/// A text by which one key is known, and its place.
+type OwnText = fn(&Placed) -> (Option<&String>, Option<Span>);
+
+/// No instant may belong to two keys of one name, of one fingerprint or of one
+/// id.
+fn check_overlap(table: &Table<'_>, placed: &Placed, earlier: &[Placed]) {
+    let Placed { key, name: name_at, .. } = placed;
     let overlaps = |other: &Key| {
         let begins_before = |from: Option<Instant>, until: Option<Instant>| match (from, until) {
             (Some(from), Some(until)) => from < until,
@@ -317,20 +339,24 @@ fn check_overlap(table: &Table<'_>, key: &Key, at: (Span, Option<Span>), earlier
         };
         begins_before(key.valid_from, other.valid_until) && begins_before(other.valid_from, key.valid_until)
     };
-    let (name_at, fingerprint_at) = at;
     if key.name.is_empty() {
         return;
     }
     if let Some(other) = earlier.iter().find(|other| other.key.name == key.name && overlaps(&other.key)) {
         let first_line = table.line(other.name);
-        table.add(name_at, Problem::OverlappingKeys { what: "named", name: key.name.clone(), first_line });
+        table.add(*name_at, Problem::OverlappingKeys { what: "named", name: key.name.clone(), first_line });
         return;
     }
-    let Some((fingerprint, fingerprint_at)) = key.fingerprint.as_ref().zip(fingerprint_at) else { return };
-    let same = |other: &&Placed| other.key.fingerprint.as_ref() == Some(fingerprint) && overlaps(&other.key);
-    if let Some(other) = earlier.iter().find(same) {
-        let first_line = table.line(other.fingerprint.unwrap_or(other.name));
-        let problem = Problem::OverlappingKeys { what: "with the fingerprint", name: fingerprint.clone(), first_line };
-        table.add(fingerprint_at, problem);
+    let others: [(&str, OwnText); 2] = [
+        ("with the fingerprint", |it| (it.key.fingerprint.as_ref(), it.fingerprint)),
+        ("with the id", |it| (it.key.key_id.as_ref(), it.key_id)),
+    ];
+    for (what, of) in others {
+        let (Some(text), Some(at)) = of(placed) else { continue };
+        let same = |other: &&Placed| of(other).0 == Some(text) && overlaps(&other.key);
+        if let Some(other) = earlier.iter().find(same) {
+            let first_line = table.line(of(other).1.unwrap_or(other.name));
+            table.add(at, Problem::OverlappingKeys { what, name: text.clone(), first_line });
+        }
     }
 }

@@ -134,6 +134,7 @@ fn the_example_of_the_design_means_what_it_says() {
             valid_from: instant("2026-01-01T00:00:00Z"),
             valid_until: None,
             fingerprint: None,
+            key_id: None,
             replaces: None,
             owner: None,
             policy: Policy::default(),
@@ -147,8 +148,7 @@ fn the_example_of_the_design_means_what_it_says() {
         run: Run::default(),
     };
     assert_eq!(config, expect);
-    assert_eq!(config.book_dir(), Path::new("conf/book"));
-    assert_eq!(config.pricing_dir(), Path::new("conf/pricing"));
+    assert_eq!([config.book_dir(), config.pricing_dir()], ["conf/book", "conf/pricing"].map(PathBuf::from));
     // Line ends and a byte order mark of another system change nothing.
     let windows = format!("\u{feff}{}", EXAMPLE.replace('\n', "\r\n"));
     assert_eq!(Config::parse(&windows.replace("\"openai\"", "\"native\""), &config.path).unwrap().teams, config.teams);

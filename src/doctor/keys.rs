@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use super::{Check, SHOWN, counted};
 use crate::{
     audit::uses,
-    book::Book,
+    book::{Book, layout::DayTable},
     config::{Config, Key},
     pricing::PriceBook,
+    reconcile,
     time::{Day, Instant},
 };
 
@@ -31,9 +32,10 @@ pub(super) fn check_unused(config: &Config, book: &Book, now: Instant) -> Option
     };
     // An old key that another one replaced is to be quiet.
     let is_replaced = |key: &&Key| config.keys.iter().any(|other| other.replaces.as_ref() == Some(&key.name));
+    let reported = reported(book, since);
     let is_used = |key: &&Key| {
-        let names = [Some(&key.name), key.fingerprint.as_ref()];
-        names.into_iter().flatten().any(|name| uses.keys.contains_key(name))
+        let names = [Some(&key.name), key.fingerprint.as_ref(), key.key_id.as_ref()];
+        names.into_iter().flatten().any(|name| uses.keys.contains_key(name) || reported.contains(name))
     };
     let unused: BTreeSet<&str> = config
         .keys
@@ -55,6 +57,13 @@ pub(super) fn check_unused(config: &Config, book: &Book, now: Instant) -> Option
         format!("{count} gave no request in {QUIET_DAYS} days: {}", names.join(", ")),
         "compare the names with those that logs have (`spendbook keys`); delete keys that nobody needs",
     ))
+}
+
+/// Keys that no log shows, and whose provider reports them: they are used.
+fn reported(book: &Book, since: Day) -> BTreeSet<String> {
+    let days = book.days(DayTable::Unlogged).unwrap_or_default().into_iter().filter(|day| *day >= since);
+    let rows = days.flat_map(|day| reconcile::unlogged(book, day).unwrap_or_default());
+    rows.filter_map(|row| row.key).collect()
 }
 
 /// Budgets of models that the price book does not know.

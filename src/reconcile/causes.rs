@@ -253,7 +253,10 @@ pub(super) fn quantities(
         let Some(claim) = theirs.quantities[at] else { continue };
         let causes = quantity(at, claim, ours, edges, more_requests);
         apart.quantities[at] = causes;
-        apart.worth = apart.worth.and(worth(at, &causes, ours, price));
+        // What neither side has used says nothing of the money: speech has no tokens.
+        if claim != 0 || ours.all.quantities[at] != 0 || edges.quantities[at] != 0 {
+            apart.worth = apart.worth.and(worth(at, &causes, ours, price));
+        }
     }
     apart
 }

@@ -354,7 +354,9 @@ fn missing(theirs: &Theirs, ours: &Ours, apart: &Apart, cost: Option<&Compared>)
     };
     let quantities = Quantities(std::array::from_fn(of));
     let total_tokens = of(ALL_TOKENS);
-    let is_any = quantities.0.iter().chain([&total_tokens, &requests]).flatten().any(|&number| number != 0);
+    // Where they tell tokens or money, requests without either are none that count.
+    let counts = requests.filter(|_| !theirs.tells_quantities() && cost.is_none());
+    let is_any = quantities.0.iter().chain([&total_tokens, &counts]).flatten().any(|&number| number != 0);
     if !is_any && amount.is_none_or(|amount| amount == 0) {
         return None;
     }

@@ -112,9 +112,17 @@ pub(super) fn is_made(book: &Book, day: Day, sources: &[String], rules: Rules<'_
     let Some(file) = DayFile::open(book, DayTable::Unlogged, day)? else { return Ok(false) };
     let present: Option<Present> = file.value(PRESENT_KEY).and_then(|text| serde_json::from_str(text).ok());
     let Some(present) = present else { return Ok(false) };
-    let (totals, charges) = sides(book, day, sources)?;
-    let is = |key: &str, value: &str| file.value(key) == Some(value);
-    Ok(is(TOTALS_KEY, &totals) && is(CHARGES_KEY, &charges) && is(RULES_KEY, &present.digest(day, rules)))
+    Ok(is_of_sides(&file, sides(book, day, sources)?) && file.value(RULES_KEY) == Some(&*present.digest(day, rules)))
+}
+
+/// Whether a day's file was made from what both sides say now.
+pub(super) fn has_these_sides(book: &Book, day: Day, sources: &[String]) -> Result<bool, ReconcileError> {
+    let Some(file) = DayFile::open(book, DayTable::Unlogged, day)? else { return Ok(false) };
+    Ok(is_of_sides(&file, sides(book, day, sources)?))
+}
+
+fn is_of_sides(file: &DayFile, (totals, charges): (String, String)) -> bool {
+    file.value(TOTALS_KEY) == Some(&*totals) && file.value(CHARGES_KEY) == Some(&*charges)
 }
 
 /// For the metadata of a day's file.
@@ -220,6 +228,10 @@ impl StoredSides {
 
 fn stored(compared: &ComparedDay) -> Vec<Stored> {
     let mut by_source: BTreeMap<(&str, &str), Vec<&Line>> = BTreeMap::new();
+    // A word of nothing about nothing is one, too.
+    for (source, provider) in &compared.of_unlogged {
+        by_source.insert((source, provider), Vec::new());
+    }
     for line in &compared.lines {
         by_source.entry((&line.source, &line.provider)).or_default().push(line);
     }

@@ -106,6 +106,8 @@ fn money_is_taken_apart_by_what_quantities_are_worth() {
     unpriced.all.quantities[Meter::OutputTokens.index()] = 90;
     unpriced.unpriced = 1;
     check_money(310, 1, &output, &unpriced, "price 310");
+    // Speech, where they tell tokens.
+    check_money(310, 1, &theirs(Some(1), 0), &ours(0, 0), "not_logged 310");
     // Money alone.
     let nothing = Theirs::default();
     check_money(310, 1, &nothing, &ours(0, 0), "not_logged 310");

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     ReportError,
     freshness::{self, LastRuns, SourceState},
+    reconciled::{self, NotLogged, Reconciled},
     sums::{self, By},
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     money::Usd,
     periods::{Calendar, Period, PeriodSpan},
     policy,
+    reconcile::{LOOK_BACK_DAYS, Unlogged},
     teams::Registry,
     time::{Day, Instant},
 };
@@ -34,6 +36,13 @@ pub struct Status {
     /// The calendar month of the book.
     pub month: PeriodSpan,
     pub coverage: Coverage,
+    /// How the last days stand against what providers report, from which day on,
+    /// and what of it is in no log.
+    pub reconciled: Reconciled,
+    pub reconciled_from: Day,
+    pub not_logged: NotLogged,
+    /// Whether what is in no log is a line of budgets.
+    pub budgets_unlogged: bool,
     pub sources: Vec<SourceState>,
     pub last_runs: LastRuns,
     /// Days whose tables are one step apart.
@@ -61,6 +70,8 @@ pub struct Coverage {
     pub estimated_cost: Usd,
     pub unattributed: i64,
     pub unattributed_cost: Usd,
+    /// Beside all of that: what providers report and no log shows.
+    pub unlogged: NotLogged,
 }
 
 /// Past weeks that a forecast looks at.
@@ -82,13 +93,20 @@ impl Status {
         let last_runs = LastRuns::of(book)?;
         let buckets = sums::buckets(book, &told_apart(&timelines, config), from, Instant::LATEST)?;
         let registry = Registry::new(config);
-        let rows = sums::spend_rows(&buckets, &registry);
+        let mut rows = sums::spend_rows(&buckets, &registry);
+        let reconciled_from = Day::from_days(now.day().days() - LOOK_BACK_DAYS);
+        let unlogged = reconciled::unlogged(book, from.min(reconciled_from.start()), Instant::LATEST)?;
+        let reconciled = Reconciled::of(book, reconciled_from.start(), Instant::LATEST)?;
+        let not_logged = NotLogged::of(unlogged.iter().filter(|it| it.day >= reconciled_from));
+        let not_logged = not_logged.ok_or_else(|| too_large(&Scope::Organization, &month))?;
         let known_until = last_runs.known_until().unwrap_or(now).min(now);
 
         let sources = freshness::sources(book, config, now)?;
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
         let silences: Vec<Silence> = freshness::silences(book, &sources, &scopes, &pools, &registry)?;
-        let coverage = Coverage::of(&rows, &month)?;
+        let coverage = Coverage::of(&rows, &unlogged, &month)?;
+        let budgets_unlogged = config.reconcile.budget_unlogged;
+        rows.extend(reconciled::spend_rows(&unlogged).filter(|row| budgets_unlogged && from <= row.bucket));
         let behind = freshness::behind(book, from, Instant::LATEST)?;
         let ledger = Ledger::new(rows, &pools, known_until, &silences)
             .with_stale(behind.keys().copied())
@@ -116,6 +134,10 @@ impl Status {
             unbudgeted,
             month,
             coverage,
+            reconciled,
+            reconciled_from,
+            not_logged,
+            budgets_unlogged,
             sources,
             last_runs,
             behind,
@@ -146,7 +168,7 @@ fn ordered(mut timelines: Vec<(Scope, Timeline)>) -> Vec<(Scope, Timeline)> {
 }
 
 /// What the scopes tell apart; fewer columns and names are fewer rows. A key
-/// is in the totals by its name or its fingerprint.
+/// is in the totals by its name, its fingerprint or its id.
 pub(super) fn told_apart(timelines: &[(Scope, Timeline)], config: &Config) -> Vec<By> {
     let mut keys = BTreeSet::new();
     let mut models = BTreeSet::new();
@@ -154,7 +176,8 @@ pub(super) fn told_apart(timelines: &[(Scope, Timeline)], config: &Config) -> Ve
         match scope {
             Scope::Key(name) => {
                 let entries = config.keys.iter().filter(|key| key.name == *name);
-                keys.extend(entries.filter_map(|key| key.fingerprint.clone()).chain([name.clone()]));
+                let shown = entries.flat_map(|key| [&key.fingerprint, &key.key_id]).filter_map(Clone::clone);
+                keys.extend(shown.chain([name.clone()]));
             }
             Scope::Model(name) => _ = models.insert(name.clone()),
             Scope::Organization | Scope::Team(_) => {}
@@ -184,7 +207,7 @@ fn first_needed(timelines: &[(Scope, Timeline)], month: &PeriodSpan, now: Instan
 }
 
 impl Coverage {
-    fn of(rows: &[SpendRow<'_>], month: &PeriodSpan) -> Result<Self, ReportError> {
+    fn of(rows: &[SpendRow<'_>], unlogged: &[Unlogged], month: &PeriodSpan) -> Result<Self, ReportError> {
         let mut sum = Self::default();
         let add = |to: &mut Usd, cost: Usd| -> Result<(), ReportError> {
             *to = to.checked_add(cost).ok_or_else(|| too_large(&Scope::Organization, month))?;
@@ -201,6 +224,8 @@ impl Coverage {
                 add(&mut sum.unattributed_cost, row.cost)?;
             }
         }
+        let of_month = unlogged.iter().filter(|it| month.contains(it.day.start()));
+        sum.unlogged = NotLogged::of(of_month).ok_or_else(|| too_large(&Scope::Organization, month))?;
         Ok(sum)
     }
 }

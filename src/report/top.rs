@@ -1,8 +1,9 @@
 //! The biggest spenders of a period, with their share, and their change
 //! against the period before.
 //!
-//! Rows sum to all that was charged in the period: what is nobody's is a row
-//! without a name, and a pool's charges are with the teams that share it. An
+//! Rows sum to all that was charged in the period, and with `[reconcile]
+//! budget_unlogged` what providers report and no log shows: what is nobody's is
+//! a row without a name, and a pool's charges are with the teams that share it. An
 //! open period is compared with as much of the one before as has gone by.
 
 use std::{cmp::Reverse, collections::BTreeMap};
@@ -10,6 +11,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::{
     ReportError,
     freshness::{self, LastRuns},
+    reconciled,
     sums::{self, By, Names, Query, Sum},
 };
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
     money::Usd,
     periods::{Calendar, PeriodSpan},
     policy,
+    reconcile::Unlogged,
     teams::{OverTime, SHARED},
     time::{Day, Instant},
 };
@@ -66,6 +69,8 @@ pub struct Entry {
     /// Of a team's cost, its part of pools: in all, and of each.
     pub shared: Usd,
     pub shares: BTreeMap<String, Usd>,
+    /// What of the cost is in no log; zero where that is no spend.
+    pub unlogged: Usd,
     /// Tenths of a percent of all, rounded down.
     pub share: i64,
     /// In the period before.
@@ -94,6 +99,8 @@ pub struct Top {
     pub entries: Vec<Entry>,
     pub requests: i64,
     pub cost: Usd,
+    /// What of it is in no log.
+    pub unlogged: Usd,
     pub cost_before: Usd,
     /// Days of the two whose tables are one step apart.
     pub behind: BTreeMap<Day, Behind>,
@@ -122,7 +129,12 @@ impl Top {
             before.until = before.from.plus_micros(gone_by).min(before.until);
         }
         let pools = policy::known(book, config, now)?.pools(config);
-        let sides = [&period, &before].map(|span| Side::of(book, &pools, subject, span));
+        let counts_unlogged = config.reconcile.budget_unlogged;
+        let sides = [&period, &before].map(|span| {
+            let unlogged =
+                if counts_unlogged { reconciled::unlogged(book, span.from, span.until)? } else { Vec::new() };
+            Side::of(book, &pools, subject, span, &unlogged)
+        });
         let [now, then] = sides;
         let (now, mut then) = (now?, then?);
         let mut entries = Vec::new();
@@ -139,13 +151,13 @@ impl Top {
         });
         let mut behind = freshness::behind(book, period.from, period.until)?;
         behind.extend(freshness::behind(book, before.from, before.until)?);
-        let (requests, cost, cost_before) = (now.requests, now.cost, then.cost);
+        let (requests, cost, unlogged, cost_before) = (now.requests, now.cost, now.unlogged, then.cost);
         let floor = Floors::read(book)?.of(match subject.table() {
             DayTable::Charges => KeptTable::Charges,
             _ => KeptTable::Rollup,
         });
         let pruned_until = floor.filter(|floor| before.from.min(period.from) < floor.start());
-        Ok(Self { period, before, is_open, entries, requests, cost, cost_before, behind, pruned_until })
+        Ok(Self { period, before, is_open, entries, requests, cost, unlogged, cost_before, behind, pruned_until })
     }
 }
 
@@ -159,6 +171,7 @@ fn entry(names: Names, part: &Part, old: &Part, whole: Usd) -> Entry {
         cost: part.sum.cost,
         shared: part.shared,
         shares: part.shares.clone(),
+        unlogged: part.unlogged,
         share: tenths.and_then(|tenths| i64::try_from(tenths.div_euclid(whole.pico())).ok()).unwrap_or_default(),
         cost_before: old.sum.cost,
         requests_before: old.sum.requests,
@@ -171,6 +184,7 @@ struct Part {
     shared: Usd,
     /// By pool.
     shares: BTreeMap<String, Usd>,
+    unlogged: Usd,
 }
 
 /// What was spent in a period, by name.
@@ -178,23 +192,60 @@ struct Side {
     entries: BTreeMap<Names, Part>,
     requests: i64,
     cost: Usd,
+    unlogged: Usd,
 }
 
 impl Side {
-    fn of(book: &Book, pools: &Pools, subject: Subject, span: &PeriodSpan) -> Result<Self, ReportError> {
+    fn of(
+        book: &Book,
+        pools: &Pools,
+        subject: Subject,
+        span: &PeriodSpan,
+        unlogged: &[Unlogged],
+    ) -> Result<Self, ReportError> {
         let by = By::columns(subject.columns());
         let query = Query { table: subject.table(), by: &by, from: span.from, until: span.until };
-        let sums = sums::of(book, query)?;
+        let mut sums = sums::of(book, query)?;
         let too_large = || TooLarge { scope: Scope::Organization, period: span.name.clone() };
+        let add = |sum: &mut Usd, more: Usd| {
+            *sum = sum.checked_add(more).ok_or_else(too_large)?;
+            Ok::<(), TooLarge>(())
+        };
+        let mut missing: BTreeMap<Names, Usd> = BTreeMap::new();
+        for (names, cost) in unlogged.iter().filter_map(|it| Some((names(it, subject), it.cost?))) {
+            // A pool's is divided with the rest of it.
+            if subject == Subject::Teams && names[0].as_deref().is_some_and(|team| team.starts_with(SHARED)) {
+                add(&mut sums.entry(names).or_default().cost, cost)?;
+            } else {
+                add(missing.entry(names).or_default(), cost)?;
+            }
+        }
         let mut all = Sum::default();
         for sum in sums.values() {
             all.add(sum).ok_or_else(too_large)?;
         }
-        let entries = match subject {
+        let mut entries: BTreeMap<Names, Part> = match subject {
             Subject::Teams => of_teams(pools, &sums, span)?,
             _ => sums.into_iter().map(|(names, sum)| (names, Part { sum, ..Part::default() })).collect(),
         };
-        Ok(Self { entries, requests: all.requests, cost: all.cost })
+        for (names, cost) in missing {
+            let part = entries.entry(names).or_default();
+            add(&mut part.sum.cost, cost)?;
+            add(&mut part.unlogged, cost)?;
+            add(&mut all.cost, cost)?;
+        }
+        let unlogged = unlogged.iter().filter_map(|it| it.cost).try_fold(Usd::ZERO, Usd::checked_add);
+        Ok(Self { entries, requests: all.requests, cost: all.cost, unlogged: unlogged.ok_or_else(too_large)? })
+    }
+}
+
+/// What is in no log, by the columns of a subject.
+fn names(it: &Unlogged, subject: Subject) -> Names {
+    match subject {
+        Subject::Models => vec![it.model.clone(), Some(it.provider.clone())],
+        Subject::Teams => vec![it.team.clone()],
+        Subject::Keys => vec![it.key.clone(), it.team.clone()],
+        Subject::Users => vec![None],
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod amounts;
 mod compose;
+mod known;
 mod page;
 mod parts;
 mod read;
@@ -17,7 +18,9 @@ mod sources;
 mod store;
 mod summary;
 mod table;
+mod unlogged;
 mod week;
+mod week_sums;
 mod why;
 
 use std::collections::BTreeMap;

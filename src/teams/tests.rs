@@ -132,17 +132,19 @@ fn a_key_moves_between_teams_and_its_past_stays() {
         [[key]]
         name = "one"
         fingerprint = "fp_0123456789ab"
+        key_id = "key_01AbC"
         team = "a"
         valid_until = "2026-06-01"
         [[key]]
         name = "one"
         fingerprint = "fp_0123456789ab"
+        key_id = "key_01AbC"
         team = "b"
         valid_from = "2026-06-01"
     "#;
     let config = config(text);
     let registry = Registry::new(&config);
-    for key in ["one", "fp_0123456789ab"] {
+    for key in ["one", "fp_0123456789ab", "key_01AbC"] {
         assert_eq!(
             shown(&registry.stretches(claim(key, "c"), day("2026-05-31").start(), day("2026-06-02").start())),
             [

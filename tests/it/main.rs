@@ -38,4 +38,5 @@ mod simulation;
 mod status;
 mod support;
 mod tidy;
+mod unlogged;
 mod weekly;

@@ -13,7 +13,7 @@ use spendbook::{
 
 use crate::support::{TestRun, assert_same_bytes, book, files_below, rows_of_file};
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [book]
 path = "book"
 pricing = "pricing"
@@ -48,10 +48,10 @@ groq,m,*,input_tokens,1,1k,,2026-01-01,,2026-01-01,list,made up,
 groq,m,*,output_tokens,2,1k,,2026-01-01,,2026-01-01,list,made up,
 ";
 
-const DAY: &str = "2026-06-01";
+pub(crate) const DAY: &str = "2026-06-01";
 
 /// A request as the gateway logs it.
-fn line(id: u32, ts: &str, key: &str, input: i64, output: i64) -> String {
+pub(crate) fn line(id: u32, ts: &str, key: &str, input: i64, output: i64) -> String {
     format!(
         "{{\"ts\":\"{ts}\",\"request_id\":\"chatcmpl-{id:032}\",\"key\":\"{key}\",\"model\":\"m\",\"latency_ms\":2000,\
          \"http_status\":200,\"usage\":{{\"prompt_tokens\":{input},\"completion_tokens\":{output}}}}}\n"
@@ -59,7 +59,14 @@ fn line(id: u32, ts: &str, key: &str, input: i64, output: i64) -> String {
 }
 
 /// What a provider says of a key on a day.
-fn told(source: &str, day: &str, key: Option<&str>, requests: i64, tokens: [i64; 2], cost: Option<&str>) -> TotalRow {
+pub(crate) fn told(
+    source: &str,
+    day: &str,
+    key: Option<&str>,
+    requests: i64,
+    tokens: [i64; 2],
+    cost: Option<&str>,
+) -> TotalRow {
     let day = Day::parse(day).unwrap();
     let mut quantities = Quantities::default();
     quantities[Meter::InputTokens] = Some(tokens[0]);
@@ -88,12 +95,12 @@ fn told(source: &str, day: &str, key: Option<&str>, requests: i64, tokens: [i64;
 }
 
 /// Puts what a source said of a day into the book, as its adapter does.
-fn tell(run: &TestRun, source: &str, day: &str, rows: Vec<TotalRow>) {
+pub(crate) fn tell(run: &TestRun, source: &str, day: &str, rows: Vec<TotalRow>) {
     totals::write(&book(&run.path("book")), source, Day::parse(day).unwrap(), rows).unwrap();
 }
 
 /// Two keys, ten requests each at noon: 100 tokens in, 10 out.
-fn workspace(config: &str) -> TestRun {
+pub(crate) fn workspace(config: &str) -> TestRun {
     let run = TestRun::with(config);
     run.write("pricing/groq.csv", PRICES);
     let mut log = String::new();
@@ -106,7 +113,7 @@ fn workspace(config: &str) -> TestRun {
     run
 }
 
-fn priced(run: &TestRun) -> String {
+pub(crate) fn priced(run: &TestRun) -> String {
     let ran = run.run(&["ingest"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let ran = run.run(&["price"]);

@@ -475,6 +475,29 @@ replaces = "o"
 }
 
 #[test]
+fn the_id_of_a_key_is_its_own_and_not_the_key() {
+    let text = r#"
+[teams.a]
+[[key]]
+name = "k"
+team = "a"
+key_id = "key_01AbC"
+[[key]]
+name = "l"
+team = "a"
+key_id = "key_01AbC"
+"#;
+    assert_snapshot!(errors(text), @r#"
+    f:9:10: two keys with the id `key_01AbC` have dates that overlap, the other one is on line 5 (config-overlapping-keys)
+     9 | key_id = "key_01AbC"
+       |          ^^^^^^^^^^^
+       = give the older one a `valid_until` that is not after the newer one's `valid_from`
+    "#);
+    let secret = text.replacen("key_01AbC", "gsk_Q2Fu4ryCanaryCanaryCanary0123456789abcdef", 1);
+    assert!(!errors(&secret).contains("Canary"), "{}", errors(&secret));
+}
+
+#[test]
 fn dates_and_fingerprints_of_keys() {
     let text = r#"
 [teams.a]

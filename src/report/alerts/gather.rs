@@ -19,9 +19,11 @@ use crate::{
     periods::{Calendar, PeriodSpan},
     policy,
     pricing::NO_USAGE,
+    reconcile::Unlogged,
     report::{
         ReportError,
         freshness::{self, LastRuns, SourceState},
+        reconciled,
         status::told_apart,
         sums::{self, Bucket, By, Query},
     },
@@ -52,6 +54,8 @@ pub(super) struct Reading {
     timelines: Vec<(Scope, Timeline)>,
     pools: OverTime<BTreeMap<String, Pool>>,
     buckets: Vec<Bucket>,
+    /// What is in no log, where that is a line of budgets.
+    unlogged: Vec<Unlogged>,
     sources: Vec<SourceState>,
     silences: Vec<Silence>,
     behind: BTreeMap<Day, Behind>,
@@ -65,16 +69,22 @@ impl Reading {
         let known_until = LastRuns::of(book)?.known_until().unwrap_or(now).min(now);
         let from = first_needed(&timelines, now);
         let buckets = sums::buckets(book, &told_apart(&timelines, config), from, Instant::LATEST)?;
+        let unlogged = if config.reconcile.budget_unlogged {
+            reconciled::unlogged(book, from, Instant::LATEST)?
+        } else {
+            Vec::new()
+        };
         let sources = freshness::sources(book, config, now)?;
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
         let silences = freshness::silences(book, &sources, &scopes, &pools, &Registry::new(config))?;
         let behind = freshness::behind(book, from, Instant::LATEST)?;
         let floors = Floors::read(book)?;
-        Ok(Self { known_until, timelines, pools, buckets, sources, silences, behind, floors })
+        Ok(Self { known_until, timelines, pools, buckets, unlogged, sources, silences, behind, floors })
     }
 
     pub(super) fn ledger<'r>(&'r self, registry: &Registry<'r>) -> Ledger<'r> {
-        let rows = sums::spend_rows(&self.buckets, registry);
+        let mut rows = sums::spend_rows(&self.buckets, registry);
+        rows.extend(reconciled::spend_rows(&self.unlogged));
         Ledger::new(rows, &self.pools, self.known_until, &self.silences)
             .with_stale(self.behind.keys().copied())
             .with_spend_from(self.floors.spend_from())

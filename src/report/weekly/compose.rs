@@ -1,24 +1,24 @@
 //! From what the book says to a mail: everything is read once, and each scope's
 //! week is put together and rendered on its own, on every core.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Plan, WeeklyError,
     page::{Beside, CHART, Missed, Moved},
     parts,
-    read::{self, Cell, Name, Steps},
+    read::Steps,
     saving,
-    sources::Heard,
     store::Figures,
-    summary::{self, Added, Broken, DaySpend, Span, Spender, Summary, Sums, WEEK},
+    summary::{self, Added, Broken, DaySpend, Span, Summary, Sums, WEEK},
     table,
+    unlogged::{self, Missing},
+    week_sums::WeekSums,
     why::Why,
 };
 use crate::{
-    audit::{self, ViolationKind},
-    book::{Book, layout::DayTable},
-    budgets::{Ledger, Scope, Silence, SpendRow, Statement, Timeline, TooLarge},
+    book::Book,
+    budgets::{Ledger, Scope, SpendRow, Statement, Timeline, TooLarge},
     config::{Config, Pool},
     floors::Floors,
     mail::{Image, Message},
@@ -27,10 +27,10 @@ use crate::{
     policy,
     pricing::PriceBook,
     report::{
-        ReportError,
+        Reconciled, ReportError,
         freshness::{self, LastRuns},
+        reconciled,
         render::chart,
-        sums::{self, By, Query, Sum},
     },
     teams::{OverTime, Registry, SHARED},
     threads,
@@ -56,60 +56,6 @@ pub(super) struct Reading<'c> {
     now: Instant,
 }
 
-/// Who used what and through which source: by team, user and source.
-type Users = BTreeMap<Vec<Option<String>>, Sum>;
-
-/// The sums of a week in one calendar.
-#[derive(Debug)]
-struct WeekSums {
-    span: Span,
-    by_team: HashMap<Option<Name>, Vec<Cell>>,
-    /// Before, and now.
-    users: [HashMap<Option<String>, Users>; 2],
-    violations: HashMap<Option<String>, BTreeMap<ViolationKind, Broken>>,
-    heard: Heard,
-    /// The sources that were silent at its end.
-    silences: Vec<Silence>,
-}
-
-impl WeekSums {
-    fn read(book: &Book, span: &Span) -> Result<Self, WeeklyError> {
-        let mut by_team: HashMap<Option<Name>, Vec<Cell>> = HashMap::new();
-        for cell in read::cells(book, &span.days())? {
-            by_team.entry(cell.team.clone()).or_default().push(cell);
-        }
-        let users = |from, until| -> Result<HashMap<Option<String>, Users>, ReportError> {
-            let by = By::columns(&["team", "user", "source"]);
-            let query = Query { table: DayTable::Charges, by: &by, from, until };
-            let mut by_team: HashMap<Option<String>, Users> = HashMap::new();
-            for (mut names, sum) in sums::of(book, query)? {
-                let team = names.remove(0);
-                by_team.entry(team).or_default().insert(names, sum);
-            }
-            Ok(by_team)
-        };
-        let users = [users(span.before.from, span.before.until)?, users(span.week.from, span.week.until)?];
-        let mut violations: HashMap<Option<String>, BTreeMap<ViolationKind, Broken>> = HashMap::new();
-        let days = span.week.from.day()..=span.week.until.plus_micros(-1).day();
-        for day in book.days(DayTable::Violations)?.into_iter().filter(|day| days.contains(day)) {
-            audit::violations(book, day, |it| {
-                if span.week.contains(it.ts) {
-                    let broken = violations.entry(it.team).or_default().entry(it.kind).or_default();
-                    broken.times += 1;
-                    broken.requests = broken.requests.saturating_add(it.requests);
-                    broken.cost = broken.cost.checked_add(it.cost).unwrap_or(broken.cost);
-                }
-            })?;
-        }
-        let heard = Heard::read(book, span.week.from, span.week.until)?;
-        Ok(Self { span: span.clone(), by_team, users, violations, heard, silences: Vec::new() })
-    }
-
-    fn cells<'s>(&'s self, team: &str) -> impl Iterator<Item = &'s Cell> + use<'s> {
-        self.by_team.get(&Some(Name::from(team))).into_iter().flatten()
-    }
-}
-
 impl<'c> Reading<'c> {
     /// Reads what the plans need.
     pub(super) fn of(
@@ -133,7 +79,10 @@ impl<'c> Reading<'c> {
         for (_, timeline) in &timelines {
             calendars.extend(timeline.span_at(until.plus_micros(-1)).map(|(calendar, _)| calendar));
         }
-        let steps = Steps::read(book, &calendars, from, until)?;
+        let mut steps = Steps::read(book, &calendars, from, until)?;
+        if config.reconcile.budget_unlogged {
+            steps = steps.with_unlogged(&reconciled::unlogged(book, from, until)?);
+        }
         let sources = freshness::sources(book, config, now)?;
         for week in &mut weeks {
             let of_week = plans.iter().filter(|plan| plan.span == week.span);
@@ -242,6 +191,8 @@ impl<'c> Reading<'c> {
         let too_large = || Summary::too_large(scope, span);
         let week = self.week(span).ok_or_else(too_large)?;
         let pools = self.pools_at(&span.week);
+        let is_spend = self.config.reconcile.budget_unlogged;
+        let unseen = if is_spend { unlogged::unseen(&week.unlogged, span) } else { Vec::new() };
         let sums = match scope {
             Scope::Team(team) => Sums {
                 cells: week.cells(team).collect(),
@@ -250,14 +201,18 @@ impl<'c> Reading<'c> {
                     .filter(|(_, pool)| pool.shares.contains_key(team))
                     .map(|(name, pool)| (name.as_str(), (pool, week.cells(&format!("{SHARED}{name}")).collect())))
                     .collect(),
+                unseen,
             },
-            _ => Sums { cells: week.by_team.values().flatten().collect(), pools: BTreeMap::new() },
+            _ => Sums { cells: week.by_team.values().flatten().collect(), pools: BTreeMap::new(), unseen },
         };
         let added = Added::of(scope, &sums).ok_or_else(too_large)?;
         let [cost_before, cost] = added.totals().ok_or_else(too_large)?;
         let shared =
             added.shared.values().try_fold(Usd::ZERO, |sum, [before, now]| sum.checked_add(now.checked_sub(*before)?));
         let shared = shared.ok_or_else(too_large)?;
+        let missing = Missing::of(&week.unlogged, scope, span, is_spend).ok_or_else(too_large)?;
+        let [unlogged_before, unlogged] = added.unlogged;
+        let more_unlogged = unlogged.checked_sub(unlogged_before).ok_or_else(too_large)?;
         let budgets = self.statements(scope, span, ledger)?;
         let known_until = self.last_runs.known_until();
         let is_all = *scope == Scope::Organization;
@@ -266,17 +221,13 @@ impl<'c> Reading<'c> {
         Ok(Summary {
             scope: scope.clone(),
             days: days(span, &added.days, &budgets),
-            why: Why::of(&added.items, shared),
+            why: Why::of(&added.items, shared, more_unlogged),
             savings: self.prices.map(savings).unwrap_or_default(),
-            users: users(week, scope).ok_or_else(too_large)?,
-            teams: if is_all {
-                summary::teams(week.by_team.values().flatten(), pools).ok_or_else(too_large)?
-            } else {
-                Vec::new()
-            },
+            users: week.users(scope).ok_or_else(too_large)?,
+            teams: if is_all { summary::teams(&sums, pools).ok_or_else(too_large)? } else { Vec::new() },
             team_budgets: if is_all { self.team_budgets(span)? } else { BTreeMap::new() },
-            violations: violations(week, scope),
-            unattributed: if is_all { unattributed(week).ok_or_else(too_large)? } else { Broken::default() },
+            violations: week.violations(scope),
+            unattributed: if is_all { week.unattributed().ok_or_else(too_large)? } else { Broken::default() },
             sources: self.sources(week, scope, &sums),
             stale: self
                 .stale
@@ -290,6 +241,9 @@ impl<'c> Reading<'c> {
             now: added.now,
             before: added.before,
             shared: added.shared,
+            unlogged: [unlogged, unlogged_before],
+            missing,
+            reconciled: if is_all { week.reconciled.clone() } else { Reconciled::default() },
             models: added.models,
             keys: added.keys,
             budgets,
@@ -375,6 +329,7 @@ fn figures(ledger: &Ledger<'_>, scope: &Scope, span: &PeriodSpan) -> Result<Figu
     Ok(Figures {
         cost: lines.total().ok_or_else(too_large)?,
         shared,
+        unlogged: lines.unlogged,
         estimated_cost: lines.estimated_cost,
         requests: lines.requests,
         unpriced: lines.unpriced_requests,
@@ -393,53 +348,6 @@ fn days(span: &Span, spent: &[[Usd; 2]], budgets: &[Statement]) -> Vec<DaySpend>
         DaySpend { day, cost: *cost, before: *before, pace: pace(span.calendar.start_of(day)) }
     };
     spent.iter().enumerate().take(WEEK).map(day).collect()
-}
-
-/// Who asked; `None` where a sum would not fit.
-fn users(week: &WeekSums, scope: &Scope) -> Option<Vec<Spender>> {
-    let mut spenders: BTreeMap<Option<&str>, Spender> = BTreeMap::new();
-    for (at, by_team) in week.users.iter().enumerate() {
-        let of_team = match scope {
-            Scope::Team(team) => by_team.get(&Some(team.clone())).into_iter().collect::<Vec<_>>(),
-            _ => by_team.values().collect(),
-        };
-        for (names, sum) in of_team.into_iter().flatten() {
-            let user = names.first().and_then(Option::as_deref);
-            let spender = spenders.entry(user).or_default();
-            if at == 0 {
-                spender.cost_before = spender.cost_before.checked_add(sum.cost)?;
-            } else {
-                spender.cost = spender.cost.checked_add(sum.cost)?;
-                spender.requests = spender.requests.saturating_add(sum.requests);
-            }
-        }
-    }
-    let named = |(user, it): (Option<&str>, Spender)| Spender { names: vec![user.map(str::to_owned)], ..it };
-    Some(summary::ranked(spenders.into_iter().map(named)))
-}
-
-fn violations(week: &WeekSums, scope: &Scope) -> BTreeMap<ViolationKind, Broken> {
-    if let Scope::Team(team) = scope {
-        return week.violations.get(&Some(team.clone())).cloned().unwrap_or_default();
-    }
-    let mut all: BTreeMap<ViolationKind, Broken> = BTreeMap::new();
-    for (kind, broken) in week.violations.values().flatten() {
-        let sum = all.entry(*kind).or_default();
-        sum.times += broken.times;
-        sum.requests = sum.requests.saturating_add(broken.requests);
-        sum.cost = sum.cost.checked_add(broken.cost).unwrap_or(sum.cost);
-    }
-    all
-}
-
-/// What is nobody's; `None` where a sum would not fit.
-fn unattributed(week: &WeekSums) -> Option<Broken> {
-    let mut sum = Broken::default();
-    for cell in week.by_team.get(&None).into_iter().flatten().filter(|cell| cell.day >= WEEK) {
-        sum.requests = sum.requests.checked_add(cell.amounts.requests)?;
-        sum.cost = sum.cost.checked_add(cell.amounts.cost)?;
-    }
-    Some(sum)
 }
 
 /// A week that can be mailed.

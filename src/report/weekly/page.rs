@@ -2,7 +2,7 @@
 //! how far it is known. Pure.
 
 use super::{
-    parts,
+    known, parts,
     store::Figures,
     summary::{Summary, change},
 };
@@ -108,7 +108,8 @@ impl Summary {
     fn mostly(&self) -> Option<String> {
         self.change().filter(|tenths| tenths.abs() >= 10)?;
         let is_up = self.cost > self.cost_before;
-        let named = ["volume", "mix of models and output", "caching", "prices", "shared keys"];
+        let named =
+            ["volume", "mix of models and output", "caching", "prices", "shared keys", "requests that no log shows"];
         let in_direction = self.why?.parts().into_iter().zip(named).filter(|(part, _)| (*part > Usd::ZERO) == is_up);
         let (part, name) = in_direction.max_by_key(|(part, _)| part.pico().abs())?;
         let all = self.cost.checked_sub(self.cost_before)?;
@@ -137,8 +138,8 @@ impl Summary {
         all.extend(parts::users(self));
         all.extend(parts::savings(self));
         all.extend(parts::violations(self));
-        all.push(parts::coverage(self));
-        all.extend(parts::failed_mails(beside));
+        all.push(known::coverage(self));
+        all.extend(known::failed_mails(beside));
         all
     }
 
@@ -271,6 +272,13 @@ fn because(mailed: &Figures, now: &Figures) -> String {
     }
     if now.shared != mailed.shared {
         reasons.push(format!("the part of shared keys went from {} to {}", mailed.shared.shown(), now.shared.shown()));
+    }
+    if now.unlogged != mailed.unlogged {
+        reasons.push(format!(
+            "what providers report and no log shows went from {} to {}",
+            mailed.unlogged.shown(),
+            now.unlogged.shown()
+        ));
     }
     if now.estimated_cost != mailed.estimated_cost {
         reasons.push(format!(

@@ -20,8 +20,9 @@ use crate::{
     money::Usd,
     periods::Calendar,
     pricing::Basis,
+    reconcile::Unlogged,
     record::{METERS, Meter},
-    report::ReportError,
+    report::{ReportError, reconciled},
     time::Instant,
 };
 
@@ -117,6 +118,7 @@ struct Step {
     estimated: i64,
     cost: Usd,
     estimated_cost: Usd,
+    is_unlogged: bool,
 }
 
 /// What everybody spent, step by step: for budgets and forecasts.
@@ -158,11 +160,28 @@ impl Steps {
                     estimated: estimated[row],
                     cost: cost[row],
                     estimated_cost: estimated_cost[row],
+                    is_unlogged: false,
                 });
             }
             Ok(())
         })?;
         Ok(steps)
+    }
+
+    /// With what no log shows.
+    pub(super) fn with_unlogged(mut self, rows: &[Unlogged]) -> Self {
+        for SpendRow { bucket, team, cost, .. } in reconciled::spend_rows(rows) {
+            self.by_team.entry(team.map(Name::from)).or_default().push(Step {
+                at: bucket,
+                requests: 0,
+                unpriced: 0,
+                estimated: 0,
+                cost,
+                estimated_cost: Usd::ZERO,
+                is_unlogged: true,
+            });
+        }
+        self
     }
 
     /// Those of some teams, as a ledger takes them.
@@ -176,10 +195,11 @@ impl Steps {
 
     /// Everybody's, added up; `None` where a sum would not fit.
     pub(super) fn all(&self) -> Option<Vec<SpendRow<'static>>> {
-        let mut sums: BTreeMap<Instant, Step> = BTreeMap::new();
+        let mut sums: BTreeMap<(Instant, bool), Step> = BTreeMap::new();
         for step in self.by_team.values().flatten() {
-            let Some(sum) = sums.get_mut(&step.at) else {
-                sums.insert(step.at, *step);
+            let slot = (step.at, step.is_unlogged);
+            let Some(sum) = sums.get_mut(&slot) else {
+                sums.insert(slot, *step);
                 continue;
             };
             sum.requests = sum.requests.saturating_add(step.requests);
@@ -204,7 +224,7 @@ impl Step {
             estimated_requests: self.estimated,
             cost: self.cost,
             estimated_cost: self.estimated_cost,
-            is_unlogged: false,
+            is_unlogged: self.is_unlogged,
         }
     }
 }

@@ -25,6 +25,9 @@ pub(super) struct Figures {
     /// Of it, parts of shared keys.
     #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     pub shared: Usd,
+    /// Of it, what no log shows; older mails never counted it.
+    #[serde(default, serialize_with = "as_text", deserialize_with = "from_text")]
+    pub unlogged: Usd,
     #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     pub estimated_cost: Usd,
     pub requests: i64,

@@ -11,6 +11,7 @@ use super::{
     read::{Cell, Name},
     saving::Saving,
     sources::SourceWeek,
+    unlogged::{Missing, Unseen},
     why::{Item, Weeks, Why},
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     config::Pool,
     money::Usd,
     periods::{Calendar, PeriodSpan},
+    report::Reconciled,
     teams::SHARED,
     time::{Day, Instant},
 };
@@ -93,6 +95,12 @@ pub(super) struct Summary {
     pub before: Amounts,
     /// A team's part of each pool, now and before.
     pub shared: BTreeMap<String, [Usd; 2]>,
+    /// What no log shows, as far as it is spend, now and before.
+    pub unlogged: [Usd; 2],
+    /// All that no log shows, be it spend or not.
+    pub missing: Missing,
+    /// Of the organization: how the week stands against what providers report.
+    pub reconciled: Reconciled,
     pub days: Vec<DaySpend>,
     pub models: Vec<Spender>,
     pub keys: Vec<Spender>,
@@ -121,6 +129,8 @@ pub(super) struct Sums<'a> {
     pub cells: Vec<&'a Cell>,
     /// Totals of the pools that the scope shares, by day.
     pub pools: BTreeMap<&'a str, (&'a Pool, Vec<&'a Cell>)>,
+    /// Everybody's spend that no log shows.
+    pub unseen: Vec<Unseen<'a>>,
 }
 
 /// The part of a summary that is sums.
@@ -134,6 +144,7 @@ pub(super) struct Added {
     pub keys: Vec<Spender>,
     pub items: BTreeMap<Item, Weeks>,
     pub shared: BTreeMap<String, [Usd; 2]>,
+    pub unlogged: [Usd; 2],
 }
 
 impl Added {
@@ -157,6 +168,14 @@ impl Added {
                 added.items.entry(item).or_default()[week].add(&billed)?;
             }
         }
+        let is_own = |it: &&Unseen<'_>| match scope {
+            Scope::Team(team) => it.team == Some(team),
+            _ => true,
+        };
+        for it in sums.unseen.iter().filter(is_own) {
+            plus(&mut added.unlogged[it.day / WEEK], it.cost)?;
+            plus(&mut added.days[it.day % WEEK][it.day / WEEK], it.cost)?;
+        }
         if let Scope::Team(team) = scope {
             added.share(team, sums)?;
         }
@@ -179,6 +198,11 @@ impl Added {
                 plus(&mut totals[week], cell.amounts.cost)?;
                 plus(&mut days[day][week], cell.amounts.cost)?;
             }
+            let of_pool = |it: &&Unseen<'_>| it.team.and_then(|team| team.strip_prefix(SHARED)) == Some(name);
+            for it in sums.unseen.iter().filter(of_pool) {
+                plus(&mut totals[it.day / WEEK], it.cost)?;
+                plus(&mut days[it.day % WEEK][it.day / WEEK], it.cost)?;
+            }
             let part = |total: Usd| divide(total, pool).get(team).copied().unwrap_or_default();
             self.shared.insert((*name).to_owned(), totals.map(part));
             for (sum, of_pool) in self.days.iter_mut().zip(days) {
@@ -190,10 +214,11 @@ impl Added {
         Some(())
     }
 
-    /// What the scope spent before, and now: its own and its parts of pools.
+    /// What the scope spent before, and now: its own, its parts of pools, and
+    /// what no log shows.
     pub(super) fn totals(&self) -> Option<[Usd; 2]> {
         let mut totals = self.own;
-        for parts in self.shared.values() {
+        for parts in self.shared.values().chain([&self.unlogged]) {
             for (total, part) in totals.iter_mut().zip(parts) {
                 plus(total, *part)?;
             }
@@ -237,11 +262,16 @@ pub(super) fn ranked(spenders: impl Iterator<Item = Spender>) -> Vec<Spender> {
     spenders
 }
 
-/// What each team spent, its parts of pools included; a pool that is no longer
-/// there, and nobody, stay rows of their own. `None` where a sum would not fit.
-pub(super) fn teams<'c>(cells: impl Iterator<Item = &'c Cell>, pools: &BTreeMap<String, Pool>) -> Option<Vec<Spender>> {
+/// What each team spent, its parts of pools and what no log shows included; a
+/// pool that is no longer there, and nobody, stay rows of their own. `None`
+/// where a sum would not fit.
+pub(super) fn teams(sums: &Sums<'_>, pools: &BTreeMap<String, Pool>) -> Option<Vec<Spender>> {
     let mut totals: BTreeMap<Option<Name>, ([Usd; 2], Amounts)> = BTreeMap::new();
-    for cell in cells {
+    for it in &sums.unseen {
+        let (costs, _) = totals.entry(it.team.map(Name::from)).or_default();
+        plus(&mut costs[it.day / WEEK], it.cost)?;
+    }
+    for cell in &sums.cells {
         let (costs, now) = totals.entry(cell.team.clone()).or_default();
         plus(&mut costs[cell.day / WEEK], cell.amounts.cost)?;
         if cell.day >= WEEK {

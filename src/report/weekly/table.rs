@@ -6,7 +6,7 @@ use crate::{mail::Attachment, report::render::csv};
 const COLUMNS: [&str; 6] = ["kind", "name", "of", "requests", "cost_usd", "cost_before_usd"];
 
 /// One row per day, team, model, key and user, pools and reasons among them,
-/// and the sum.
+/// the sum, and for each key what providers report and no log shows.
 pub(super) fn attachment(summary: &Summary, slug: &str) -> Attachment {
     let mut writer = csv_writer();
     let mut row = |cells: [&str; 6]| {
@@ -36,9 +36,18 @@ pub(super) fn attachment(summary: &Summary, slug: &str) -> Attachment {
         let [requests, cost, before] = amounts(None, *now, *before);
         row(["shared", &csv::text(pool), "", &requests, &cost, &before]);
     }
+    for it in &summary.missing.keys {
+        let requests = Some(it.sum.requests).filter(|requests| *requests != 0);
+        let [requests, cost, before] = amounts(requests, it.sum.cost, it.cost_before);
+        let (key, team) = (it.key.as_deref().unwrap_or_default(), it.team.as_deref().unwrap_or_default());
+        row(["unlogged", &csv::text(key), &csv::text(team), &requests, &cost, &before]);
+    }
     if let Some(why) = summary.why {
-        for (name, part) in ["volume", "mix", "cache", "price", "shared"].into_iter().zip(why.parts()) {
-            row(["change", name, "", "", &part.to_string(), ""]);
+        for (name, part) in ["volume", "mix", "cache", "price", "shared", "unlogged"].into_iter().zip(why.parts()) {
+            // Where what no log shows is no spend, it explains nothing.
+            if name != "unlogged" || summary.missing.is_spend {
+                row(["change", name, "", "", &part.to_string(), ""]);
+            }
         }
     }
     let bytes = writer.into_inner().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Why a week cost something else than the week before: volume, mix, cache,
-//! price and shared keys, which sum to the change to the last digit.
+//! price, shared keys and what no log shows, which sum to the change to the
+//! last digit.
 //!
 //! Between what was paid then and what is paid now stand four sums, each of
 //! which changes one thing more:
@@ -41,17 +42,19 @@ pub(super) struct Why {
     pub price: Usd,
     /// The team's parts of shared keys.
     pub shared: Usd,
+    /// What no log shows, where that is spend.
+    pub unlogged: Usd,
 }
 
 impl Why {
     /// In the order in which they are told.
-    pub(super) fn parts(&self) -> [Usd; 5] {
-        [self.volume, self.mix, self.cache, self.price, self.shared]
+    pub(super) fn parts(&self) -> [Usd; 6] {
+        [self.volume, self.mix, self.cache, self.price, self.shared, self.unlogged]
     }
 
     /// Explains the change of what was priced; `None` where amounts are too
     /// large to be multiplied, or there is no week before to compare with.
-    pub(super) fn of(items: &BTreeMap<Item, Weeks>, shared: Usd) -> Option<Self> {
+    pub(super) fn of(items: &BTreeMap<Item, Weeks>, shared: Usd, unlogged: Usd) -> Option<Self> {
         let sum = |week: usize, of: &dyn Fn(&Amounts) -> i64| {
             items.values().try_fold(0_i64, |sum, weeks| sum.checked_add(of(&weeks[week])))
         };
@@ -81,6 +84,7 @@ impl Why {
             cache: rates.checked_sub(average)?,
             price: now.checked_sub(rates)?,
             shared,
+            unlogged,
         })
     }
 }
@@ -217,7 +221,7 @@ mod tests {
 
     fn check(items: &[(&str, Weeks)], expect: [&str; 4]) {
         let items = items.iter().map(|(model, weeks)| (item(model), *weeks)).collect();
-        let why = Why::of(&items, Usd::ZERO).unwrap();
+        let why = Why::of(&items, Usd::ZERO, Usd::ZERO).unwrap();
         let found = [why.volume, why.mix, why.cache, why.price].map(Usd::shown);
         assert_eq!(found, expect);
     }
@@ -257,17 +261,17 @@ mod tests {
         let then = speech(7, 1_000_003, at("0.111", 1_000_003));
         let items = |now: Amounts| BTreeMap::from([(item("whisper"), [then, now])]);
         let rounded = Usd::from_pico(at("0.111", 2_000_001).pico() + 3).unwrap();
-        let why = Why::of(&items(speech(14, 2_000_001, rounded)), Usd::ZERO).unwrap();
+        let why = Why::of(&items(speech(14, 2_000_001, rounded)), Usd::ZERO, Usd::ZERO).unwrap();
         assert_eq!((why.price, why.cache), (Usd::ZERO, Usd::ZERO));
-        let why = Why::of(&items(speech(7, 1_000_003, at("0.222", 1_000_003))), Usd::ZERO).unwrap();
+        let why = Why::of(&items(speech(7, 1_000_003, at("0.222", 1_000_003))), Usd::ZERO, Usd::ZERO).unwrap();
         assert_eq!((why.price.shown(), why.volume), (then.cost.shown(), Usd::ZERO));
     }
 
     #[test]
     fn without_a_week_before_there_is_nothing_to_explain() {
         let items = BTreeMap::from([(item("a"), [Amounts::default(), used(1, [M, 0, 0], PRICES)])]);
-        assert_eq!(Why::of(&items, Usd::ZERO), None);
-        assert_eq!(Why::of(&BTreeMap::new(), Usd::ZERO), None);
+        assert_eq!(Why::of(&items, Usd::ZERO, Usd::ZERO), None);
+        assert_eq!(Why::of(&BTreeMap::new(), Usd::ZERO, Usd::ZERO), None);
     }
 
     proptest::proptest! {
@@ -275,6 +279,7 @@ mod tests {
         fn the_parts_sum_to_the_change_to_the_last_digit(
             rows in proptest::collection::vec((0_u8..3, 0_i64..5, proptest::array::uniform8(0_i64..3_000_000_000), proptest::array::uniform10(0_i128..10_i128.pow(16))), 1..7),
             shared in -10_i128.pow(15)..10_i128.pow(15),
+            unlogged in -10_i128.pow(15)..10_i128.pow(15),
         ) {
             let mut items: BTreeMap<Item, Weeks> = BTreeMap::new();
             let (mut before, mut now) = (0, 0);
@@ -299,9 +304,9 @@ mod tests {
                     now = items.values().map(|weeks| weeks[1].cost.pico()).sum();
                 }
             }
-            if let Some(why) = Why::of(&items, Usd::from_pico(shared).unwrap()) {
+            if let Some(why) = Why::of(&items, Usd::from_pico(shared).unwrap(), Usd::from_pico(unlogged).unwrap()) {
                 let sum: i128 = why.parts().iter().map(|part| part.pico()).sum();
-                proptest::prop_assert_eq!(sum, now - before + shared);
+                proptest::prop_assert_eq!(sum, now - before + shared + unlogged);
             }
         }
     }

@@ -1,0 +1,49 @@
+//! What providers report: does it agree with the logs, and is it held against
+//! the latest of both.
+
+use super::{Check, counted};
+use crate::{
+    book::Book,
+    reconcile::{LOOK_BACK_DAYS, Verdict},
+    report::Reconciled,
+    time::{Day, Instant},
+};
+
+/// Nothing where no provider reports anything.
+pub(super) fn check(book: &Book, now: Instant) -> Vec<Check> {
+    let from = Day::from_days(now.day().days() - LOOK_BACK_DAYS);
+    let reconciled = match Reconciled::of(book, from.start(), Instant::LATEST) {
+        Ok(reconciled) => reconciled,
+        Err(error) => {
+            let cure = "restore the file from a backup, or remove it and run `spendbook price`: it is derived";
+            return vec![Check::problem("reconcile", error.to_string(), cure)];
+        }
+    };
+    let mut checks = Vec::new();
+    for (provider, it) in &reconciled.providers {
+        let found = format!("{} since {from} held against what it reports", counted(it.days.len(), "day"));
+        checks.push(Check::ok(&format!("provider {provider}"), found));
+    }
+    let suspicious = usize::try_from(reconciled.count(Verdict::Investigate)).unwrap_or(usize::MAX);
+    if suspicious > 0 {
+        checks.push(Check::warning(
+            "reconcile",
+            format!(
+                "{} since {from} where logs and providers differ without a known reason",
+                counted(suspicious, "line")
+            ),
+            "`spendbook reconcile` shows what is in no log, and whose key it is",
+        ));
+    }
+    if !reconciled.behind.is_empty() {
+        checks.push(Check::warning(
+            "reconcile",
+            format!(
+                "{} not held against the latest that providers and logs say",
+                counted(reconciled.behind.len(), "day")
+            ),
+            "run `spendbook price`",
+        ));
+    }
+    checks
+}
