@@ -1,13 +1,16 @@
 """Everything agrees with everything: mails, `status`, `top`, `query`, the state
-of budgets and the Parquet files tell the same amounts, to the last digit."""
+of budgets, the page, exports and the Parquet files tell the same amounts, to the
+last digit."""
 
 import csv
 import email
 import email.policy
 import io
 import json
+import re
 from decimal import Decimal
 
+import pyarrow.parquet as pq
 from workspace import usd
 
 MONTH = "date >= '2026-06-01' AND date < '2026-07-01'"
@@ -22,6 +25,9 @@ def check(workspace, _root, _update) -> str:
     compared += tops(workspace, connection)
     compared += weeks(workspace, connection)
     compared += alerts(workspace)
+    compared += page(workspace, connection)
+    compared += focus(workspace, connection)
+    compared += formats(workspace)
     return f"{compared} amounts"
 
 
@@ -129,3 +135,68 @@ def attached(workspace, prefix):
         for part in message.walk():
             if part.get_content_type() == "text/csv":
                 yield part.get_filename(), list(csv.DictReader(io.StringIO(part.get_content())))
+
+
+def page(workspace, connection) -> int:
+    """Every sum in the page that `report html` writes: team, model and day."""
+    path = workspace.directory / "page.html"
+    workspace.run("report", "html", "--period", "2026-06", "--output", str(path))
+    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text(), re.DOTALL)[1]
+    data = json.loads(text)
+    assert data["step"] == "day", data["step"]
+    days = [first for first, _ in data["slots"]]
+    told = {}
+    for cell in data["cells"]:
+        team, (model, provider) = data["teams"][cell["team"]]["id"], data["models"][cell["model"]]
+        for day, pico in zip(days, cell.get("cost", "").split(",")):
+            if pico:
+                told[team, provider, model, day] = Decimal(pico).scaleb(-12)
+    ours = connection.execute(
+        "SELECT team, provider, model_billed, CAST(date AS VARCHAR), sum(cost) "
+        f"FROM charges WHERE {MONTH} GROUP BY ALL HAVING sum(cost) > 0"
+    ).fetchall()
+    ours = {tuple(names): cost for *names, cost in ours}
+    assert told == ours, set(told.items()) ^ set(ours.items())
+    return len(told)
+
+
+def focus(workspace, connection) -> int:
+    """The FOCUS dataset, as Parquet and as CSV: team, model and day."""
+    directory = workspace.directory / "focus"
+    workspace.run("export", "focus", "--month", "2026-06", "--output", str(directory))
+    files = directory / "billing_period=2026-06"
+    told = connection.execute(
+        "SELECT SubAccountId, x_Provider, x_Model, CAST(CAST(ChargePeriodStart AS DATE) AS VARCHAR), sum(BilledCost), sum(ListCost) "
+        f"FROM '{files}/focus.parquet' GROUP BY ALL HAVING sum(BilledCost) > 0"
+    ).fetchall()
+    ours = connection.execute(
+        "SELECT team, provider, model_billed, CAST(date AS VARCHAR), sum(cost), sum(list_cost) "
+        f"FROM charges WHERE {MONTH} GROUP BY ALL HAVING sum(cost) > 0"
+    ).fetchall()
+    assert set(told) == set(ours), set(told) ^ set(ours)
+    with open(files / "focus.csv", newline="") as file:
+        in_csv = sum(usd(row["BilledCost"]) for row in csv.DictReader(file))
+    assert in_csv == sum(row[4] for row in ours), in_csv
+    return 2 * len(ours) + 1
+
+
+def formats(workspace) -> int:
+    """A listing as CSV, JSON and Parquet: the same rows."""
+    compared = 0
+    for listing in (["top", "models", "--period", "2026-06"], ["query", "SELECT * FROM charges WHERE date = '2026-06-08'"]):
+        path = workspace.directory / "listing.parquet"
+        workspace.run(*listing, "--format", "parquet", "--output", str(path))
+        rows = workspace.rows(*listing)
+        table = pq.read_table(path)
+        assert table.column_names == list(rows[0]), (table.column_names, list(rows[0]))
+        in_json = workspace.data(*listing)
+        assert len(in_json) == len(rows) == table.num_rows > 2, (len(in_json), len(rows), table.num_rows)
+        amounts = [name for name in table.column_names if name in ("cost", "list_cost", "before")]
+        assert "cost" in amounts, table.column_names
+        for in_parquet, in_csv, other in zip(table.to_pylist(), rows, in_json):
+            for name in amounts:
+                told = [other[name], in_csv[name] or None]
+                exact = [None if it is None else Decimal(it) for it in told]
+                assert exact == [in_parquet[name]] * 2, (listing, name, told, in_parquet[name])
+                compared += 3
+    return compared

@@ -18,7 +18,7 @@ CONTRACT = "".join(
     f"groq,llama-3.3-70b-versatile,*,{meter}_tokens,0.31,1M,,2026-06-01,,2026-06-01,contract,engines,a test\n"
     for meter in ("input", "output")
 )
-ROUNDS = 6
+ROUNDS = 4
 
 
 def check(workspace, _root, _update) -> str:

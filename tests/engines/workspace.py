@@ -45,7 +45,7 @@ class Workspace:
         return connection
 
     def files(self, table: str) -> list:
-        return sorted((self.book / table).glob("date=*/*.parquet"))
+        return sorted((self.book / table).glob("**/*.parquet"))
 
 
 def usd(text: str) -> Decimal:
