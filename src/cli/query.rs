@@ -36,15 +36,15 @@ pub(super) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-A table of files has a column `date`, the UTC day: compare it, and only those days are read. \
-A NULL is not known, and not 0.
+A table of files has a column `date`, the UTC day: compare it, and only those
+days are read. A NULL is not known, and not 0. docs/QUERY.md says more.
 
 Examples:
-  spendbook query \"SELECT team, sum(cost) AS cost FROM rollup WHERE date >= '2026-11-01' GROUP BY team ORDER BY cost DESC\"
-  spendbook query --format csv --output unpriced.csv \"SELECT ts, model, reason FROM charges WHERE basis = 'unpriced'\"
-  spendbook query \"SELECT meter, price_usd, per FROM prices WHERE model = 'llama-3.1-8b-instant' AND in_force\"
-  spendbook query --list
-  spendbook query --describe charges";
+  spendbook query --list              the tables, and which days they have
+  spendbook query --describe charges  the columns of one of them
+  spendbook query \"SELECT team, sum(cost) AS cost FROM rollup GROUP BY team\"
+  spendbook query \"SELECT * FROM violations\" --format csv --output found.csv
+  spendbook query \"SELECT meter, price_usd, per FROM prices WHERE in_force\"";
 
 fn table(name: &str) -> Result<&'static Table, String> {
     let names = || TABLES.iter().map(|table| format!("`{}`", table.name)).collect::<Vec<_>>().join(", ");
@@ -94,9 +94,9 @@ fn tables(book: &Book) -> anyhow::Result<Listing> {
     ];
     let mut listing = Listing::new("tables", &columns);
     for table in &TABLES {
-        let days = table.files().map(|files| book.days(files)).transpose()?;
-        let count = days.as_ref().map(|days| i64::try_from(days.len())).transpose()?;
-        let days = days.unwrap_or_default();
+        let mut days: Vec<Day> = table.files(book)?.into_iter().map(|(day, _)| day).collect();
+        days.dedup();
+        let count = table.has_files().then(|| i64::try_from(days.len())).transpose()?;
         let text = |day: Option<&Day>| day.map(Day::to_string);
         listing.push(vec![
             table.name.into(),
@@ -116,7 +116,7 @@ fn columns(table: &Table) -> Listing {
         let kind = report::sql_type(column.kind);
         listing.push(vec![column.name.into(), kind.into(), column.nullable.into(), column.doc.into()]);
     }
-    if table.files().is_some() {
+    if table.has_files() {
         listing.push(vec!["date".into(), "DATE".into(), false.into(), DATE_DOC.into()]);
     }
     listing

@@ -13,6 +13,7 @@ mod place;
 
 use std::{collections::BTreeMap, path::Path as FsPath, sync::Arc};
 
+use object_store::path::Path;
 use polars::{
     error::{PolarsWarning, set_warning_function},
     io::HiveOptions,
@@ -97,17 +98,16 @@ pub fn query(asked: &Asked<'_>, sql: &str) -> Result<Answer, QueryError> {
     Err(QueryError::Replaced { sql: shown(sql) })
 }
 
-/// When each file of a table was written, by its day.
-type Files = BTreeMap<Day, Instant>;
+/// The files of a table in the order of their days, and when each was written.
+type Files = Vec<(Path, Instant)>;
 
 /// The files of each table; a made one has none.
 fn files(book: &Book, tables: &[&Table]) -> Result<Vec<Files>, BookError> {
     let of_table = |table: &&Table| {
         let mut files = Files::new();
-        let Some(table) = table.files() else { return Ok(files) };
-        for day in book.days(table)? {
-            if let Some(modified) = book.modified(&table.file(day))? {
-                files.insert(day, modified);
+        for (_, path) in table.files(book)? {
+            if let Some(modified) = book.modified(&path)? {
+                files.push((path, modified));
             }
         }
         Ok(files)
@@ -119,10 +119,10 @@ fn files(book: &Book, tables: &[&Table]) -> Result<Vec<Files>, BookError> {
 type Named = (&'static str, PolarsResult<LazyFrame>);
 
 fn frames(asked: &Asked<'_>, tables: &[&Table], files: &[Files]) -> Result<Vec<Named>, QueryError> {
-    let frame = |(table, days): (&&Table, &Files)| {
+    let frame = |(table, files): (&&Table, &Files)| {
         let frame = match table.content {
-            Content::Days(_) if days.is_empty() => frame::of_rows(table, &[], true),
-            Content::Days(files) => scan(asked.book.root(), table, files, days.keys()),
+            Content::Days(_) | Content::Totals if files.is_empty() => frame::of_rows(table, &[], true),
+            Content::Days(_) | Content::Totals => scan(asked.book.root(), table, files),
             Content::Made(rows) => {
                 let failed = |source| QueryError::Table { table: table.name, source: Box::new(source) };
                 let rows = rows(asked).map_err(failed)?;
@@ -142,24 +142,20 @@ fn answer(sql: &str, frames: Vec<Named>) -> PolarsResult<DataFrame> {
     context.execute(sql)?.collect()
 }
 
-/// The rows of these days.
-fn scan<'d>(
-    root: &FsPath,
-    table: &Table,
-    files: DayTable,
-    days: impl Iterator<Item = &'d Day>,
-) -> PolarsResult<LazyFrame> {
+/// The rows of these files.
+fn scan(root: &FsPath, table: &Table, files: &Files) -> PolarsResult<LazyFrame> {
     let root = std::path::absolute(root)?;
-    let path = |&day: &Day| {
-        let path = root.join(files.file(day).as_ref());
+    let path = |(path, _): &(Path, Instant)| {
+        let path = root.join(path.as_ref());
         let text = path.to_str().ok_or_else(|| polars_err!(ComputeError: "`{}` is not UTF-8", path.display()))?;
         Ok(PlRefPath::new(text))
     };
-    let paths: PolarsResult<Vec<PlRefPath>> = days.map(path).collect();
+    let paths: PolarsResult<Vec<PlRefPath>> = files.iter().map(path).collect();
     // A directory above the book may look like a partition, too: its column is
-    // read, and left out below.
+    // read, and left out below. That of `totals` says what its files say.
     let mut partitions = Schema::default();
-    for (name, _) in root.iter().filter_map(|part| part.to_str()?.split_once('=')) {
+    let above = files.first().map_or(root.clone(), |(path, _)| root.join(path.as_ref()));
+    for (name, _) in above.iter().filter_map(|part| part.to_str()?.split_once('=')) {
         partitions.with_column(name.into(), DataType::String);
     }
     partitions.with_column(DATE.into(), DataType::Date);
@@ -176,7 +172,8 @@ fn behind(book: &Book, tables: &[&Table]) -> Result<BTreeMap<Day, Behind>, Query
     let mut found = BTreeMap::new();
     // Keys and budgets are told from what was charged.
     let is_derived = |table: &&Table| {
-        matches!(table.files(), Some(DayTable::Charges | DayTable::Rollup)) || matches!(table.name, "keys" | "budgets")
+        matches!(table.content, Content::Days(DayTable::Charges | DayTable::Rollup))
+            || matches!(table.name, "keys" | "budgets")
     };
     if tables.iter().any(is_derived) {
         for day in book.days(DayTable::Usage)? {

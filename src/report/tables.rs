@@ -1,6 +1,6 @@
 //! The tables that SQL can name, with what is known of their columns: those
-//! with a file per day, and those that are made when they are asked for, from
-//! config, price book and what the book says now.
+//! with a file per day, or per source and day, and those that are made when
+//! they are asked for, from config, price book and what the book says now.
 //!
 //! Every table of files has the column `date` beside those of its files: the
 //! UTC day, which is in the path. Made tables tell what the command tells that
@@ -12,6 +12,8 @@ mod prices;
 mod teams;
 mod views;
 
+use object_store::path::Path;
+
 use crate::{
     audit::AuditError,
     book::{Book, BookError, layout::DayTable},
@@ -19,8 +21,9 @@ use crate::{
     config::Config,
     money::Usd,
     pricing::Refused,
-    record::{CHARGES, Column, ColumnType, ROLLUP, UNLOGGED, USAGE, VIOLATIONS},
-    time::Instant,
+    record::{CHARGES, Column, ColumnType, ROLLUP, TOTALS, UNLOGGED, USAGE, VIOLATIONS},
+    time::{Day, Instant},
+    totals,
 };
 
 use super::ReportError;
@@ -46,6 +49,8 @@ pub struct Table {
 pub(super) enum Content {
     /// In a file per day.
     Days(DayTable),
+    /// In a file per source and day.
+    Totals,
     /// In none: they are made when they are asked for.
     Made(fn(&Asked<'_>) -> Result<Vec<Row>, TableError>),
 }
@@ -78,11 +83,17 @@ pub enum TableError {
 
 /// All of them: those of files in the order in which they are made, then what
 /// they were made from.
-pub const TABLES: [Table; 9] = [
+pub const TABLES: [Table; 10] = [
     of_days(DayTable::Usage, "one row per request, as it was reported", || USAGE),
     of_days(DayTable::Charges, "the same rows, attributed and priced", || &CHARGES),
     of_days(DayTable::Rollup, "totals of every quarter of an hour", || &ROLLUP),
     of_days(DayTable::Violations, "what broke a policy or a budget", || VIOLATIONS),
+    Table {
+        name: "totals",
+        about: "what providers say in sum: never a charge, only what charges are held against",
+        columns: || &TOTALS,
+        content: Content::Totals,
+    },
     of_days(DayTable::Unlogged, "what providers report and no log shows: never in charges", || &UNLOGGED),
     Table {
         name: "prices",
@@ -119,12 +130,26 @@ impl Table {
         TABLES.iter().find(|table| table.name.eq_ignore_ascii_case(name))
     }
 
-    /// The table's files, where it has any.
-    pub const fn files(&self) -> Option<DayTable> {
-        match self.content {
-            Content::Days(files) => Some(files),
-            Content::Made(_) => None,
-        }
+    /// Whether it has files, and so a column `date`.
+    pub const fn has_files(&self) -> bool {
+        !matches!(self.content, Content::Made(_))
+    }
+
+    /// Its files, each with the day that it is of, by day; none where the table
+    /// is made.
+    ///
+    /// # Errors
+    /// Where the book cannot be listed.
+    pub fn files(&self, book: &Book) -> Result<Vec<(Day, Path)>, BookError> {
+        let mut files: Vec<(Day, Path)> = match self.content {
+            Content::Made(_) => Vec::new(),
+            Content::Days(table) => book.days(table)?.into_iter().map(|day| (day, table.file(day))).collect(),
+            Content::Totals => {
+                totals::days(book)?.into_iter().map(|(source, day)| (day, totals::path(&source, day))).collect()
+            }
+        };
+        files.sort();
+        Ok(files)
     }
 
     /// The columns, but for the `date` of a table of files.

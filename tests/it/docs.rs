@@ -82,7 +82,7 @@ fn tables() -> String {
         };
         meters.push_str(&format!("| `{}` | {unit} | {per} | `{cost}` | {} |\n", info.column, info.doc));
     }
-    let made = TABLES.iter().filter(|table| table.files().is_none());
+    let made = TABLES.iter().filter(|table| !table.has_files());
     let made: String =
         made.map(|it| format!("### `{}`: {}\n\n{}\n", it.name, it.about, columns(it.columns()))).collect();
     let provenance = PROVENANCE.map(|name| format!("`{name}`")).join(" and ");

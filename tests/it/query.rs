@@ -3,7 +3,12 @@
 
 use std::fs;
 
-use spendbook::{money::Usd, record::CHARGES};
+use spendbook::{
+    money::Usd,
+    record::{CHARGES, Measure, Meter, Quality, Quantities},
+    time::Day,
+    totals::{self, TotalRow},
+};
 
 use crate::support::{CONFIG, Ran, TestRun, request};
 
@@ -230,6 +235,57 @@ fn charges_that_are_behind_their_usage_are_told() {
     let ran = run.run(&["query", "SELECT count(*) FROM charges"]);
     assert!(ran.code == 0 && ran.stderr.contains("one step apart"), "{ran:?}");
     assert_eq!(run.run(&["query", "SELECT count(*) FROM usage"]).stderr, "");
+}
+
+#[test]
+fn totals_are_a_table_over_every_source() {
+    let run = book();
+    assert_eq!(query(&run, "SELECT count(*) AS n FROM totals"), "n\n0\n");
+    let book = crate::support::book(&run.path("book"));
+    // A name that could be a number is a text.
+    for (source, day, output) in [("2026", 1, 100), ("2026", 2, 20), ("billing", 2, 3)] {
+        let day = Day::parse(&format!("2026-06-0{day}")).unwrap();
+        totals::write(&book, source, day, vec![total(source, day, output)]).unwrap();
+    }
+    drop(book);
+    let sql = "SELECT source, date, output_tokens, cost FROM totals WHERE date >= '2026-06-02' ORDER BY source";
+    assert_eq!(
+        query(&run, sql),
+        "source,date,output_tokens,cost\n2026,2026-06-02,20,0.000000000020\nbilling,2026-06-02,3,0.000000000003\n"
+    );
+    assert_eq!(query(&run, "SELECT sum(output_tokens) AS n FROM totals WHERE source = '2026'"), "n\n120\n");
+    let list = ok(&run, &["query", "--list", "--format", "csv"]);
+    assert!(list.contains("\ntotals,2,2026-06-01,2026-06-02,"), "{list}");
+    let views = ok(&run, &["export", "views"]);
+    let files = "book/totals/source=*/date=*/totals.parquet', hive_partitioning = true, \
+                 hive_types = {'source': VARCHAR, 'date': DATE});";
+    assert!(views.contains(files), "{views}");
+}
+
+fn total(source: &str, day: Day, output: i64) -> TotalRow {
+    let mut quantities = Quantities::default();
+    quantities[Meter::OutputTokens] = Some(output);
+    TotalRow {
+        source: source.to_owned(),
+        provider: "groq".to_owned(),
+        bucket_start: day.start(),
+        bucket_end: day.end(),
+        covers_until: None,
+        measure: Measure::Both,
+        key: None,
+        key_id: None,
+        project: None,
+        user: None,
+        model: None,
+        tier: None,
+        line_item: None,
+        requests: None,
+        quantities,
+        total_tokens: None,
+        cost: Usd::from_pico(output.into()),
+        quality: Quality::Reported,
+        fetched_at: day.end(),
+    }
 }
 
 #[test]

@@ -7,7 +7,10 @@
 use std::path::Path;
 
 use super::{Asked, Content, DATE, DATE_DOC, Row, TABLES, Table, TableError, Value, sql_type};
-use crate::{book::layout::DayTable, record::Column};
+use crate::record::Column;
+
+/// The column of `totals` that is in the path, beside its files' own.
+const SOURCE: &str = "source";
 
 /// SQL for DuckDB: a view for each table; those of files are over the book at
 /// this absolute path. A table that has no files yet is a view without rows
@@ -26,30 +29,35 @@ pub fn views(root: &Path, asked: &Asked<'_>) -> Result<String, TableError> {
     );
     for table in &TABLES {
         text.push_str(&match table.content {
-            Content::Days(files) if asked.book.days(files)?.is_empty() => without_rows(table),
-            Content::Days(files) => over_files(root, table, files),
             Content::Made(rows) => match rows(asked)? {
                 rows if rows.is_empty() => without_rows(table),
                 rows => of_rows(table, &rows),
             },
+            _ if table.files(asked.book)?.is_empty() => without_rows(table),
+            Content::Days(_) => over_files(root, table, &[DATE]),
+            Content::Totals => over_files(root, table, &[SOURCE, DATE]),
         });
     }
     Ok(text)
 }
 
-fn over_files(root: &Path, table: &Table, files: DayTable) -> String {
-    let name = files.name();
-    let files = format!("{}/{name}/date=*/{name}.parquet", glob_text(&root.display().to_string()));
-    let files = sql_text(&files);
-    let select =
-        format!("SELECT * FROM read_parquet({files}, hive_partitioning = true, hive_types = {{'{DATE}': DATE}});\n");
+/// `parts` are the columns in the path, from the table's directory down.
+fn over_files(root: &Path, table: &Table, parts: &[&str]) -> String {
+    let name = table.name;
+    let path: String = parts.iter().map(|part| format!("/{part}=*")).collect();
+    let files = sql_text(&format!("{}/{name}{path}/{name}.parquet", glob_text(&root.display().to_string())));
+    // Else a source of the name 2026 would be a number.
+    let kinds: Vec<String> =
+        parts.iter().map(|part| format!("'{part}': {}", if *part == DATE { "DATE" } else { "VARCHAR" })).collect();
+    let kinds = kinds.join(", ");
+    let select = format!("SELECT * FROM read_parquet({files}, hive_partitioning = true, hive_types = {{{kinds}}});\n");
     view(table, &select)
 }
 
 fn without_rows(table: &Table) -> String {
     let column = |it: &Column| format!("CAST(NULL AS {}) AS \"{}\"", sql_type(it.kind), it.name);
     let mut columns: Vec<String> = table.columns().iter().map(column).collect();
-    if table.files().is_some() {
+    if table.has_files() {
         columns.push(format!("CAST(NULL AS DATE) AS \"{DATE}\""));
     }
     view(table, &format!("SELECT {} WHERE false;\n", columns.join(", ")))
@@ -71,7 +79,7 @@ fn view(table: &Table, select: &str) -> String {
     let Table { name, about, .. } = table;
     let mut text = format!("\nCREATE OR REPLACE VIEW {name} AS\n{select}");
     text.push_str(&format!("COMMENT ON VIEW {name} IS {};\n", sql_text(about)));
-    let date = table.files().map(|_| (DATE, DATE_DOC));
+    let date = table.has_files().then_some((DATE, DATE_DOC));
     for (column, doc) in table.columns().iter().map(|it| (it.name, it.doc)).chain(date) {
         text.push_str(&format!("COMMENT ON COLUMN {name}.\"{column}\" IS {};\n", sql_text(doc)));
     }
@@ -117,7 +125,7 @@ mod tests {
     #[test]
     fn a_path_is_quoted_in_views() {
         let usage = Table::named("usage").unwrap();
-        let text = over_files(Path::new("/a'b/[c]*"), usage, DayTable::Usage);
+        let text = over_files(Path::new("/a'b/[c]*"), usage, &[DATE]);
         assert!(text.contains("read_parquet('/a''b/[[]c][*]/usage/date=*/usage.parquet', "), "{text}");
         assert!(text.contains("COMMENT ON COLUMN usage.\"latency_ms\" IS 'from request"), "{text}");
         let text = without_rows(Table::named("violations").unwrap());
