@@ -57,12 +57,14 @@ Examples:
   spendbook status              where every budget stands
   spendbook help report weekly  more about a command, with examples
 
-Exit codes: 0 done; 1 failed, or a source failed while the rest was done; 2 bad arguments, config \
-or price book; 3 with --strict: done, but something was set aside; 4 the answer is no; 75 another \
-run holds the book's lock.";
+Exit codes: 0 done; 1 failed, or a source failed while the rest was done; 2 bad
+arguments, config or price book; 3 with --strict: done, but something was set
+aside; 4 the answer is no; 75 another run holds the book's lock.";
 
-/// Options that every command takes.
+/// Options that every command takes. Without a heading of their own they would
+/// stand among those of the command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// The config file; `$SPENDBOOK_CONFIG` or `./spendbook.toml` where it is not given
     #[arg(long, global = true, value_name = "FILE")]

@@ -22,8 +22,9 @@ use crate::{
 /// Looks for what broke a policy or a budget, and shows it with what to do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A table sums violations up by kind, team and key; CSV and Parquet have each of them, JSON has both,
-and errors by key. All of them are in the book's table `violations`.
+A table sums violations up by kind, team and key; CSV and Parquet have each of
+them, JSON has both, and errors by key. All of them are in the book's table
+`violations`.
 
 Examples:
   spendbook audit                                    the last 30 days

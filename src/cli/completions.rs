@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 #[command(after_help = "\
 Examples:
   spendbook man | man -l -
-  spendbook man --output /usr/local/share/man/man1  then `man spendbook-ingest` works, too")]
+  spendbook man --output /usr/local/share/man/man1  a page for each command")]
 pub(super) struct ManArguments {
     /// Write a page for each command into this directory, such as `/usr/local/share/man/man1`
     #[arg(long, value_name = "DIR")]

@@ -18,17 +18,18 @@ use crate::{
 /// names. With `transport = "directory"` they stay there for another program.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A mail that the server wants later is tried three times in a run and again in the next ones, after
-15 minutes, an hour, then up to 12 hours; after five days it is given up. One that the server refuses
-for good goes to outbox/failed in the book, with the server's answer beside it. It exits with 1 where
-a mail that was tried was not sent. A mail can arrive twice after a crash, with the same Message-ID;
-none is lost.
+A mail that the server wants later is tried three times in a run and again in
+the next ones, after 15 minutes, an hour, then up to 12 hours; after five days
+it is given up. One that the server refuses for good goes to outbox/failed in
+the book, with the server's answer beside it. It exits with 1 where a mail that
+was tried was not sent. A mail can arrive twice after a crash, with the same
+Message-ID; none is lost.
 
 Examples:
-  spendbook deliver                       send what is due
-  spendbook deliver --dry-run             what waits and why, what has failed; connects to nobody
-  spendbook deliver --retry-failed        once the address or the server is put right
-  spendbook doctor                        whether the server lets us in, without sending")]
+  spendbook deliver                 send what is due
+  spendbook deliver --dry-run       what waits, what failed; connects to nobody
+  spendbook deliver --retry-failed  once the address or the server is put right
+  spendbook doctor                  whether the server lets us in, sends nothing")]
 pub(super) struct Arguments {
     /// Only show what would be sent, what waits and what has failed
     #[arg(long)]

@@ -24,8 +24,9 @@ use crate::{
 /// Shows what Spendbook does: a night on two months of made-up logs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The directory is made, with a config, the price book and logs. One that the demo made before is used
-as it is, so that you can change what is in it and run the demo again; any other is left alone.
+The directory is made, with a config, the price book and logs. One that the demo
+made before is used as it is, so that you can change what is in it and run the
+demo again; any other is left alone.
 
 Examples:
   spendbook demo             in ./spendbook-demo

@@ -14,7 +14,7 @@ use crate::{
 Exits with 4 where there is a problem; warnings do not change the exit code.
 
 Examples:
-  spendbook doctor                before the first night, and whenever something is odd
+  spendbook doctor                before the first night; when in doubt
   spendbook doctor --format json  for a monitor")]
 pub(super) struct Arguments {
     /// How to show it

@@ -40,7 +40,8 @@ pub(super) enum Command {
 #[command(after_help = "\
 Examples:
   spendbook export budget-state
-  spendbook export budget-state --output /run/spendbook/budget-state.json  for a gateway that reads it")]
+  spendbook export budget-state --output /run/spendbook/budget-state.json
+                                 for a gateway that reads it")]
 pub(super) struct BudgetStateArguments {
     /// Replace this file in one step; standard output where it is not given
     #[arg(long, value_name = "FILE")]
@@ -52,11 +53,12 @@ pub(super) struct BudgetStateArguments {
 /// keys and budgets are as they were when it was written.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-docs/ANALYSTS.md has the questions that are really asked, each as SQL over these views.
+docs/ANALYSTS.md has the questions that are really asked, each as SQL over these
+views.
 
 Examples:
   spendbook export views --output views.sql && duckdb -init views.sql
-  spendbook export views | duckdb books.duckdb  into a database that keeps them")]
+  spendbook export views | duckdb books.duckdb  into a database, to stay")]
 pub(super) struct ViewsArguments {
     /// Replace this file in one step; standard output where it is not given
     #[arg(long, value_name = "FILE")]

@@ -15,10 +15,11 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  spendbook ingest                           read what is new in every source
-  spendbook ingest --source gateway          only this source
-  spendbook ingest --dry-run                 show what would happen, and the first records
-  spendbook ingest --again --source gateway  read its old entries again, after its options changed")]
+  spendbook ingest                   read what is new in every source
+  spendbook ingest --source gateway  only this source
+  spendbook ingest --dry-run         what would happen, and the first records
+  spendbook ingest --again --source gateway
+                                     its old entries too: its options changed")]
 pub(super) struct Arguments {
     /// Only this source
     #[arg(long, value_name = "NAME")]

@@ -14,8 +14,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  spendbook init                                       in this directory
-  spendbook init /srv/spendbook --template production  more teams, limits and mail, each explained")]
+  spendbook init                     in this directory
+  spendbook init /srv/spendbook --template production
+                                     more teams, limits and mail, each explained")]
 pub(super) struct Arguments {
     /// Where to; it is made if it is not there
     #[arg(value_name = "DIR", default_value = ".")]

@@ -18,12 +18,13 @@ use crate::{
 /// Shows every key that is registered or was ever seen in a log.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --safe-to-delete it exits with 0 only where every source that ever had the key still gives
-records and none of them is the key's; with 4 where the key is in use, or that is not known.
+With --safe-to-delete it exits with 0 only where every source that ever had the
+key still gives records and none of them is the key's; with 4 where the key is
+in use, or that is not known.
 
 Examples:
-  spendbook keys                                  all keys, and what to do about them
-  spendbook keys --format csv                     the same as data, with all digits
+  spendbook keys               all keys, and what to do about them
+  spendbook keys --format csv  the same as data, with all digits
   spendbook keys --safe-to-delete chatbot-2026-04 && delete-it chatbot-2026-04")]
 pub(super) struct Arguments {
     /// Say whether this key, by name or fingerprint, can be deleted

@@ -24,11 +24,11 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  spendbook price                                    price what is new or changed
+  spendbook price                                    what is new or changed
   spendbook price --dry-run                          show how amounts would move
   spendbook price --from 2026-06-01 --to 2026-06-30  only these days
   spendbook price --as-known-on 2026-07-01 --output july
-                                                     a book in `july`, with what was known then")]
+                                        a book in `july`, with what was known")]
 pub(super) struct Arguments {
     /// The first day to price
     #[arg(long, value_name = "DAY", value_parser = day)]

@@ -17,12 +17,13 @@ use crate::{
 /// are not taken in again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In the config: keep = { usage = \"400d\", quarantine = \"90d\" } under [book], or one time for all tables.
-A floor never falls: what is gone does not come back with a longer time.
+In the config: keep = { usage = \"400d\", quarantine = \"90d\" } under [book], or
+one time for all tables. A floor never falls: what is gone does not come back
+with a longer time.
 
 Examples:
-  spendbook prune --dry-run    what would go
-  spendbook prune              after `spendbook run`, every night or now and then")]
+  spendbook prune --dry-run  what would go
+  spendbook prune            after `spendbook run`, every night or now and then")]
 pub(super) struct Arguments {
     /// Show what would go; remove nothing
     #[arg(long)]

@@ -22,20 +22,22 @@ use crate::{
 /// money, and the causes of each difference, which sum to it exactly.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A line is a day of a provider, by key, project and model as far as the provider tells them:
-  ok           the two sides agree within `[reconcile] tolerance_percent` or `tolerance_usd`
-  explain      they do not, and the reason is known: the price, missing usage, midnight, …
-  investigate  traffic that no log of ours shows, or a difference without a cause
+A line is a day of a provider, by key, project and model as far as the provider
+tells them:
+  ok           within `[reconcile] tolerance_percent` or `tolerance_usd`
+  explain      not, and why is known: the price, missing usage, midnight, …
+  investigate  traffic that no log shows, or a difference without a cause
 
-The table shows the lines that do not agree; CSV, JSON and Parquet have all of them, with each cause.
-A day that was not over when it was reported is named and never compared. Sources of totals are
-`[[source]]` entries of the config; docs/RECONCILE.md says what each cause means.
+The table shows the lines that do not agree; CSV, JSON and Parquet have all of
+them, with each cause. A day that was not over when it was reported is named and
+never compared. Sources of totals are `[[source]]` entries of the config;
+docs/RECONCILE.md says what each cause means.
 
 Examples:
-  spendbook reconcile                                    the last 30 days
-  spendbook reconcile --from 2026-06-01 --to 2026-06-30  a month, once its bill is there
-  spendbook reconcile --provider groq --format csv       every line, for a spreadsheet
-  spendbook --strict reconcile                           exits with 3 where a line is to be investigated")]
+  spendbook reconcile                               the last 30 days
+  spendbook reconcile --from 2026-06-01 --to 2026-06-30
+  spendbook reconcile --provider groq --format csv  every line
+  spendbook --strict reconcile                      3: something to investigate")]
 pub(super) struct Arguments {
     /// The first day; 30 days back where it is not given
     #[arg(long, value_name = "DAY", value_parser = day)]

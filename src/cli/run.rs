@@ -15,7 +15,7 @@ use crate::night::{Done, Night, StageError};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  spendbook run                 for cron, systemd or Kubernetes; `spendbook init` writes examples
+  spendbook run                 for cron, systemd, Kubernetes: see `init`
   spendbook -q run              only errors
   spendbook status              what came of it")]
 pub(super) struct Arguments {}

@@ -26,13 +26,13 @@ use crate::{
 /// the book is. Only reads: it works beside a run and on a read-only directory.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-CSV and Parquet hold the budgets; JSON holds everything. With --max-age it exits with 4 where the book
-was not read or not priced for longer than that, or never.
+CSV and Parquet hold the budgets; JSON holds everything. With --max-age it exits
+with 4 where the book was not read or not priced for longer than that, or never.
 
 Examples:
   spendbook status
-  spendbook status --max-age 26h             for a monitor: exits with 4 if a night did not run
-  spendbook status --format json | jq '.budgets[] | select(.standing != \"within\")'")]
+  spendbook status --max-age 26h  for a monitor: 4 if a night did not run
+  spendbook status --format json | jq '.budgets[] | [.name, .standing]'")]
 pub(super) struct Arguments {
     /// Exit with 4 if the last ingest or pricing ended longer ago, such as `26h`, `90m` or `2d`
     #[arg(long, value_name = "SPAN", value_parser = span)]

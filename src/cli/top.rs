@@ -25,7 +25,7 @@ Examples:
   spendbook top models
   spendbook top teams --period last-month
   spendbook top users --period 2026-W46 --limit 50
-  spendbook top keys --period 2026-11-01..2026-11-15 --format csv --output keys.csv")]
+  spendbook top keys --period 2026-11-01..2026-11-15 --format csv")]
 pub(super) struct Arguments {
     /// Of what
     #[arg(value_enum)]

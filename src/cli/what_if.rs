@@ -26,7 +26,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   spendbook what-if --model llama-3.3-70b-versatile=llama-3.1-8b-instant
-  spendbook what-if --tier batch --team analytics --from 2026-06-01 --to 2026-06-30
+  spendbook what-if --tier batch --team analytics --from 2026-06-01
   spendbook what-if --pricing ../offer --format csv --output offer.csv")]
 pub(super) struct Arguments {
     /// With the price book in this directory

@@ -30,11 +30,11 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  spendbook export focus                              this month, into `focus/` beside the config
-  spendbook export focus --month last-month           the month before
+  spendbook export focus                     into `focus/` beside the config
+  spendbook export focus --month last-month  the month before
   spendbook export focus --month 2026-11 --version 1.4 --output focus-1.4
   spendbook export focus --billing-account groq=org_01example
-  duckdb -c \"SELECT SubAccountName, sum(BilledCost) FROM 'focus/*/focus.parquet' GROUP BY ALL\"")]
+  duckdb -c \"SELECT sum(BilledCost) FROM 'focus/*/focus.parquet'\"")]
 pub(in super::super) struct Arguments {
     /// The version of the specification
     #[arg(long = "version", id = "focus_version", value_enum, value_name = "VERSION", default_value_t = Of::V1_2)]

@@ -26,17 +26,18 @@ use crate::{
 /// Writes the rows of a price list that the price book lacks.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads LiteLLM's model_prices_and_context_window.json, and the data.json (in its package: data.py) \
-of genai-prices. Rows are only added: what the book says already is left out, what differs becomes \
-a row from today on, and what the book cannot say is counted with the reason. Nothing is written \
-unless the whole book passes `pricing check` with the rows in it.
+Reads LiteLLM's model_prices_and_context_window.json, and the data.json (in its
+package: data.py) of genai-prices. Rows are only added: what the book says
+already is left out, what differs becomes a row from today on, and what the book
+cannot say is counted with the reason. Nothing is written unless the whole book
+passes `pricing check` with the rows in it. Both lists are in packages on PyPI:
+`pip download --no-deps litellm genai-prices`, then unzip.
 
 Examples:
-  spendbook pricing import model_prices_and_context_window.json --provider openai --dry-run
-  spendbook pricing import data.json --provider anthropic --model 'claude-*' --output pricing/anthropic.csv
-  spendbook pricing import data.json --provider mistral --valid-from 2026-01-01 > mistral.csv
-
-Both lists are in packages on PyPI: `pip download --no-deps litellm genai-prices`, then unzip.")]
+  spendbook pricing import data.json --provider openai --dry-run
+  spendbook pricing import data.json --provider anthropic --model 'claude-*'
+  spendbook pricing import data.json --provider mistral --valid-from 2026-01-01
+  spendbook pricing import data.json --output pricing/imported.csv")]
 pub(in crate::cli) struct Arguments {
     /// The price list
     #[arg(value_name = "FILE")]

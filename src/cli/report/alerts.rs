@@ -23,12 +23,13 @@ use crate::{
 /// nothing new.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Alerts do not change the exit code. docs/ALERTS.md says when what is raised, and who hears of it.
+Alerts do not change the exit code. docs/ALERTS.md says when what is raised, and
+who hears of it.
 
 Examples:
-  spendbook report alerts                    raise what is new; `spendbook deliver` sends it
-  spendbook report alerts --dry-run          show what would be raised, and to whom
-  spendbook report alerts --output preview   write those mails to a directory, and commit nothing")]
+  spendbook report alerts                   raise what is new, for `deliver`
+  spendbook report alerts --dry-run         what would be raised, and to whom
+  spendbook report alerts --output preview  those mails as files; raises nothing")]
 pub(in crate::cli) struct Arguments {
     /// Show what would be raised, and to whom; write nothing
     #[arg(long)]

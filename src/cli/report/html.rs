@@ -27,13 +27,13 @@ use crate::{
 /// server. A team and a part of the period are chosen on the page itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --period it is about this month and the two before it. Without --output a file of the name
-spendbook.html that is no page of this command is left alone.
+Without --period it is about this month and the two before it. Without --output
+a file of the name spendbook.html that is no page of this command is left alone.
 
 Examples:
-  spendbook report html                                    spendbook.html, to open in a browser
+  spendbook report html                                  to open in a browser
   spendbook report html --period last-month --output may.html
-  spendbook report html --period 2025-06-01..2026-06-01    a year, week by week
+  spendbook report html --period 2025-06-01..2026-06-01  a year, week by week
   spendbook report html --output - | gzip > page.html.gz")]
 pub(in crate::cli) struct Arguments {
     /// `month`, `week`, `day` or `quarter`, after `last-` the one before; `2026-11`, `2026-W46`,

@@ -28,12 +28,12 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  spendbook report weekly                                   mail the last full week, once
-  spendbook report weekly --dry-run                         read what would be mailed
+  spendbook report weekly                           mail the last week, once
+  spendbook report weekly --dry-run                 read what would be mailed
   spendbook report weekly --week 2026-W46 --team chatbot --dry-run
-                                                            the same numbers again
-  spendbook report weekly --week 2026-W46 --output preview  write it as .eml, .html and .txt
-  spendbook report weekly --week 2026-W46 --resend          send it again, as it was")]
+                                                    the same numbers again
+  spendbook report weekly --output preview          as .eml, .html and .txt
+  spendbook report weekly --week 2026-W46 --resend  send it again, as it was")]
 pub(in crate::cli) struct Arguments {
     /// This week instead of the last full one
     #[arg(long, value_name = "WEEK")]
