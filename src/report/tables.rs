@@ -135,6 +135,14 @@ impl Table {
         !matches!(self.content, Content::Made(_))
     }
 
+    /// Which of the book's, where it has a file per day.
+    pub const fn day_table(&self) -> Option<DayTable> {
+        match self.content {
+            Content::Days(table) => Some(table),
+            Content::Totals | Content::Made(_) => None,
+        }
+    }
+
     /// Its files, each with the day that it is of, by day; none where the table
     /// is made.
     ///

@@ -254,6 +254,10 @@ fn totals_are_a_table_over_every_source() {
         "source,date,output_tokens,cost\n2026,2026-06-02,20,0.000000000020\nbilling,2026-06-02,3,0.000000000003\n"
     );
     assert_eq!(query(&run, "SELECT sum(output_tokens) AS n FROM totals WHERE source = '2026'"), "n\n120\n");
+    let exported = ok(&run, &["export", "csv", "totals"]);
+    assert_eq!(exported, query(&run, "SELECT * FROM totals"));
+    let ran = run.run(&["export", "csv", "totals", "--period", "2026-06"]);
+    assert!(ran.code == 2 && ran.stderr.contains("of stretches of their own"), "{ran:?}");
     let list = ok(&run, &["query", "--list", "--format", "csv"]);
     assert!(list.contains("\ntotals,2,2026-06-01,2026-06-02,"), "{list}");
     let views = ok(&run, &["export", "views"]);

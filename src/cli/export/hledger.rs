@@ -25,8 +25,8 @@ use crate::{
 #[command(after_help = "\
 Examples:
   spendbook export hledger --output llm.journal
-  spendbook export hledger --period last-month --models --output llm-models.journal
-  spendbook export hledger | hledger -f - balance -E -c '1000.00 USD' --tree expenses
+  spendbook export hledger --period last-month --models --output models.journal
+  spendbook export hledger | hledger -f - balance --tree -c '1000.00 USD'
   ledger -f llm.journal register liabilities:llm")]
 pub(in super::super) struct Arguments {
     /// `month`, `week`, `day` or `quarter`, after `last-` the one before; `2026-11`, `2026-W46`,

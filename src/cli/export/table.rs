@@ -102,24 +102,28 @@ pub(super) fn run(session: &Session, arguments: &Arguments, format: Format) -> R
             top::run(session, &top::Arguments::all(subject, period, to()))
         }
         Listing::Status => {
-            without_period(period.as_deref(), STATUS)?;
+            without_period(period.as_deref(), STATUS, NOW)?;
             status::run(session, &status::Arguments::plain(to()))
         }
         Listing::Table(table) => {
-            if let Some(files) = table.files() {
+            if let Some(files) = table.day_table() {
                 return day_files(session, table, files, arguments, format);
             }
-            without_period(period.as_deref(), table.name)?;
+            without_period(period.as_deref(), table.name, if table.has_files() { TOLD } else { NOW })?;
             query::answer(session, &format!("SELECT * FROM {}", table.name), &to())
         }
     }
 }
 
-fn without_period(period: Option<&str>, name: &str) -> Result<(), Failure> {
+/// Why something is not cut by time.
+const NOW: &str = "is as it is now, and of no period: leave it out";
+const TOLD: &str = "has what sources told of stretches of their own: leave it out, or compare `date` in `query`";
+
+fn without_period(period: Option<&str>, name: &str, why: &str) -> Result<(), Failure> {
     if period.is_none() {
         return Ok(());
     }
-    let error = anyhow::anyhow!("`--period`: `{name}` is as it is now, and of no period: leave it out");
+    let error = anyhow::anyhow!("`--period`: `{name}` {why}");
     Err(Failure { error, code: 2 })
 }
 
