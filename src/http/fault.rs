@@ -230,8 +230,12 @@ impl HttpError {
                 "check `token_env` or `token_file`: the token may be wrong, expired or revoked"
             }
             Fault::Forbidden { .. } => "use a token that may read usage: many providers want an admin's for this",
-            Fault::NotFound { said } if said.is_unknown_url() && self.place.contains("groq.com") => {
-                "Groq has no usage endpoint: read the logs of the gateway in front of it"
+            Fault::NotFound { said } if said.is_unknown_url() && self.is_of_groq(said) => {
+                if self.place.contains("/metrics/") {
+                    "Groq tells metrics to keys of its Enterprise plan only, and has no usage endpoint: read the logs of the gateway in front of it"
+                } else {
+                    "Groq has no usage endpoint: read the logs of the gateway in front of it"
+                }
             }
             Fault::NotFound { .. } => "check `url`, and the names in it: an account, a gateway, a version",
             Fault::TooMany { .. } => "it should pass: the next run asks again for what is missing",
@@ -241,6 +245,11 @@ impl HttpError {
                 "its answer says why; check `url` and the source's other keys"
             }
         }
+    }
+
+    /// Also where a proxy passes on what Groq says.
+    fn is_of_groq(&self, said: &Shown) -> bool {
+        self.place.contains("groq.com") || said.message.contains("groq.com")
     }
 
     /// The error and what to do, on one line.
