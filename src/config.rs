@@ -34,7 +34,7 @@ pub use environment::{CONFIG_VARIABLE, Secret, SecretError, SecretFrom, locate};
 pub use keys::{Holder, Key, Pool};
 pub use mail::{Mail, Mailbox, Security, Smtp, Transport};
 pub use problem::Problem;
-pub use remote::{REMOTE_FORMATS, Remote, RemoteFormat, remote_format};
+pub use remote::{REMOTE_FORMATS, Remote, RemoteFormat, TOTALS_FORMATS, remote_format};
 pub use settings::{Book, KeptTable, Privacy, Reconcile, Run, Users};
 pub use source::{FORMATS, IdentityBy, Role, Source};
 
@@ -50,7 +50,10 @@ pub struct Config {
     pub dir: PathBuf,
     pub book: Book,
     pub organization: Organization,
+    /// Those that tell requests.
     pub sources: Vec<Source>,
+    /// Those that tell totals.
+    pub totals: Vec<Source>,
     /// By name.
     pub teams: BTreeMap<String, Team>,
     /// In the order of the file.
@@ -88,7 +91,8 @@ impl Config {
     /// With every mistake in it.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
         // Some editors begin a file with a byte order mark.
-        parse_with(text.strip_prefix('\u{feff}').unwrap_or(text), path, FORMATS)
+        let formats: Vec<&'static str> = FORMATS.iter().chain(TOTALS_FORMATS).copied().collect();
+        parse_with(text.strip_prefix('\u{feff}').unwrap_or(text), path, &formats)
     }
 
     /// A path in the config, as the program can open it.
@@ -159,6 +163,7 @@ fn read(mut root: Table<'_>, path: &Path, formats: &[&'static str]) -> Config {
     let organization = root.table("organization");
     let organization = organization.map(|table| budgets::read_organization(table, book.timezone)).unwrap_or_default();
     let sources = source::read_all(root.tables("source"), book.timezone, formats);
+    let (totals, sources) = sources.into_iter().partition(Source::tells_totals);
     let (teams, team_names) =
         root.table("teams").map(|table| budgets::read_teams(&table, book.timezone, &organization)).unwrap_or_default();
     let above = budgets::Above { timezone: book.timezone, thresholds: &organization.thresholds };
@@ -170,6 +175,7 @@ fn read(mut root: Table<'_>, path: &Path, formats: &[&'static str]) -> Config {
         path: path.to_owned(),
         dir: path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(),
         sources,
+        totals,
         keys,
         pools,
         models,

@@ -10,6 +10,7 @@ mod keys;
 mod mail;
 mod providers;
 mod sources;
+mod totals;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -87,6 +88,9 @@ pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
     for source in &config.sources {
         checks.extend(sources::check(&config, source, heard.get(&source.name).copied(), now));
     }
+    for source in &config.totals {
+        checks.push(totals::check(&config, source, stored.as_ref(), now));
+    }
     if let Some(book) = &stored {
         checks.extend(sources::check_overlaps(&config, book));
         checks.extend(keys::check_unused(&config, book, now));
@@ -99,7 +103,7 @@ pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
 
 fn check_config(config: &Config) -> Vec<Check> {
     let counts = [
-        counted(config.sources.len(), "source"),
+        counted(config.sources.len() + config.totals.len(), "source"),
         counted(config.teams.len(), "team"),
         counted(config.keys.len(), "key"),
     ];

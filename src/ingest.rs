@@ -42,7 +42,7 @@ use std::{collections::BTreeSet, num::NonZero, thread};
 use crate::{
     book::{Book, BookError, layout::DayTable},
     clock::Clock,
-    config::{Config, Role, Source, remote_format},
+    config::{Config, Role},
     tally::IngestTally,
     time::{Day, Instant},
 };
@@ -51,6 +51,7 @@ pub use frozen::reaching;
 pub use http::{TriedOut, try_out};
 pub use quarantine::Broken;
 pub use reading::Watch;
+pub(crate) use state::Stamp;
 pub use table::Shown;
 use table::Table;
 
@@ -137,16 +138,16 @@ pub enum IngestError {
 pub fn run(config: &Config, book: Option<&Book>, options: &Options, watch: &dyn Watch) -> Result<Outcome, IngestError> {
     let wanted = options.source.as_ref().or(options.again.as_ref().map(|again| &again.source));
     if let Some(name) = wanted
-        && !config.sources.iter().any(|source| source.name == *name)
+        && !config.sources.iter().chain(&config.totals).any(|source| source.name == *name)
     {
-        let known: Vec<_> = config.sources.iter().map(|source| format!("`{}`", source.name)).collect();
+        let known: Vec<_> =
+            config.sources.iter().chain(&config.totals).map(|source| format!("`{}`", source.name)).collect();
         let known = if known.is_empty() { "no sources".to_owned() } else { known.join(", ") };
         return Err(IngestError::UnknownSource { name: name.clone(), known });
     }
     let mut outcome = Outcome::default();
     for (role, table) in [(Role::Books, DayTable::Usage), (Role::Check, DayTable::Checks)] {
-        let sources: Vec<_> =
-            config.sources.iter().filter(|source| source.role == role && has_requests(source)).collect();
+        let sources: Vec<_> = config.sources.iter().filter(|source| source.role == role).collect();
         let pulls = http::Pulls::default();
         let mut changed = BTreeSet::new();
         let night = Table { config, sources: &sources, days_of: table, book, options, pulls: &pulls, watch };
@@ -166,11 +167,6 @@ pub fn run(config: &Config, book: Option<&Book>, options: &Options, watch: &dyn 
         Some(what) => Err(IngestError::Unbalanced(what)),
         None => Ok(outcome),
     }
-}
-
-/// Whether a source tells requests, and not totals.
-fn has_requests(source: &Source) -> bool {
-    remote_format(&source.format).is_none_or(|remote| remote.items.is_some())
 }
 
 /// How many of the days that changed are looked through, the latest, for

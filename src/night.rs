@@ -25,6 +25,7 @@ use crate::{
     },
     runs::{self, RunRecord, Stage, StageRecord},
     time::Instant,
+    totals,
 };
 
 /// What a night needs.
@@ -71,6 +72,8 @@ pub enum StageError {
 pub struct Done {
     pub started: Instant,
     pub ingest: Result<ingest::Outcome, StageError>,
+    /// A part of the same stage, which does not fail as a whole.
+    pub totals: totals::Outcome,
     pub price: Result<charges::Outcome, StageError>,
     pub reconcile: Result<reconcile::Rebuilt, StageError>,
     pub audit: Result<audit::Outcome, StageError>,
@@ -99,6 +102,7 @@ impl Night<'_> {
         // Before the prices: a mistake there does not make today's policies later ones.
         let kept = policy::keep(book, config, started);
         let ingest = self.ingest(watch);
+        let totals = self.totals(started, watch);
         let (price, reconcile, audit, prices) = match Prices::read(config) {
             Ok(prices) => {
                 let options = charges::Options { memory: self.memory, ..charges::Options::known_on(started) };
@@ -113,7 +117,7 @@ impl Night<'_> {
             }
         };
         // Before anybody is told: until when the books are known is read from it.
-        let books = books(started, &ingest, &price, &reconcile, &audit);
+        let books = books(started, &ingest, &totals, &price, &reconcile, &audit);
         let name = runs::store(book, &RunRecord::of_night(started, self.clock.now(), books))?;
 
         let state = self.state(started);
@@ -122,7 +126,7 @@ impl Night<'_> {
             None => (Err(StageError::LeftOut(Stage::Price)), Err(StageError::LeftOut(Stage::Price))),
         };
         let delivery = Ok(Delivered::default());
-        let mut done = Done { started, ingest, price, reconcile, audit, state, alerts, weekly, delivery };
+        let mut done = Done { started, ingest, totals, price, reconcile, audit, state, alerts, weekly, delivery };
         done.delivery = self.deliver(&done);
         runs::replace(book, &name, &RunRecord::of_night(started, self.clock.now(), done.records()))?;
         if let Some(url) = &config.run.ping_url
@@ -137,6 +141,11 @@ impl Night<'_> {
         let now = self.clock.now();
         let options = ingest::Options { memory: self.memory, now, ..ingest::Options::default() };
         Ok(ingest::run(self.config, Some(self.book), &options, &*watch.reading())?)
+    }
+
+    fn totals(self, now: Instant, watch: &dyn Watch) -> totals::Outcome {
+        let options = totals::Options { source: None, dry_run: false, again: false, now };
+        totals::run(self.config, Some(self.book), &options, &*watch.reading())
     }
 
     fn audit(
@@ -180,15 +189,18 @@ impl Night<'_> {
 impl Done {
     /// Everything that failed, in the order of the stages, a line each.
     pub fn failures(&self) -> Vec<String> {
-        let Self { started: _, ingest, price, reconcile, audit, state, alerts, weekly, delivery } = self;
+        let Self { started: _, ingest, totals, price, reconcile, audit, state, alerts, weekly, delivery } = self;
         let mut failures = Vec::new();
+        let mut notes = Vec::new();
         match ingest {
-            Ok(done) => failures.extend(done.notes.iter().filter(|note| note.is_failure).map(|note| {
-                let file = note.file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
-                format!("{}:{file} {}", note.source, note.message)
-            })),
+            Ok(done) => notes.extend(&done.notes),
             Err(error) => failures.extend(failure(Stage::Ingest, error)),
         }
+        notes.extend(&totals.notes);
+        failures.extend(notes.into_iter().filter(|note| note.is_failure).map(|note| {
+            let file = note.file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
+            format!("{}:{file} {}", note.source, note.message)
+        }));
         match price {
             Ok(done) => failures.extend(done.failed.values().map(ToString::to_string)),
             Err(error) => failures.extend(failure(Stage::Price, error)),
@@ -215,14 +227,14 @@ impl Done {
 
     /// What the record of the night says of each stage.
     fn records(&self) -> Vec<(Stage, StageRecord<'_>)> {
-        let Self { started, ingest, price, reconcile, audit, state, alerts, weekly, delivery } = self;
+        let Self { started, ingest, totals, price, reconcile, audit, state, alerts, weekly, delivery } = self;
         let rest = [
             (Stage::State, record(state, |file| StageRecord::state(file))),
             (Stage::Alerts, record(alerts, alerts::Outcome::record)),
             (Stage::Weekly, record(weekly, weekly::Outcome::record)),
             (Stage::Deliver, record(delivery, StageRecord::deliver)),
         ];
-        books(*started, ingest, price, reconcile, audit).into_iter().chain(rest).collect()
+        books(*started, ingest, totals, price, reconcile, audit).into_iter().chain(rest).collect()
     }
 }
 
@@ -230,12 +242,13 @@ impl Done {
 fn books<'d>(
     started: Instant,
     ingest: &'d Result<ingest::Outcome, StageError>,
+    totals: &'d totals::Outcome,
     price: &'d Result<charges::Outcome, StageError>,
     reconcile: &'d Result<reconcile::Rebuilt, StageError>,
     audit: &'d Result<audit::Outcome, StageError>,
 ) -> Vec<(Stage, StageRecord<'d>)> {
     vec![
-        (Stage::Ingest, record(ingest, StageRecord::ingest)),
+        (Stage::Ingest, record(ingest, |done| StageRecord::ingest(done, totals))),
         (Stage::Price, record(price, |done| StageRecord::price(started, done))),
         (Stage::Reconcile, record(reconcile, StageRecord::reconcile)),
         (Stage::Audit, record(audit, StageRecord::audit)),

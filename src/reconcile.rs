@@ -236,8 +236,8 @@ fn claims(book: &Book, config: &Config, day: Day, sources: &[String]) -> Result<
         }
         if by_provider.is_empty() {
             // An empty answer says that there was nothing, of whom the config tells.
-            let provider = config.sources.iter().find(|it| it.name == *source).and_then(|it| it.provider.clone());
-            by_provider.extend(provider.map(|provider| (provider, Vec::new())));
+            let provider = config.totals.iter().find(|it| it.name == *source).and_then(totals::provider);
+            by_provider.extend(provider.map(|provider| (provider.to_owned(), Vec::new())));
         }
         claims.extend(by_provider.into_iter().map(|(provider, rows)| Claim::new(source, &provider, rows)));
     }

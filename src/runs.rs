@@ -14,6 +14,7 @@ use crate::{
     prune, reconcile,
     tally::IngestTally,
     time::Instant,
+    totals::{self, SourceTotals},
 };
 
 /// What runs do, in the order of a night.
@@ -77,8 +78,10 @@ enum Of<'r> {
 pub enum StageRecord<'r> {
     Ingest {
         accounts: &'r IngestTally,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        totals: &'r BTreeMap<String, SourceTotals>,
         days_changed: Vec<String>,
-        notes: &'r [Note],
+        notes: Vec<&'r Note>,
     },
     Price {
         known_on: String,
@@ -133,11 +136,12 @@ pub enum StageRecord<'r> {
 }
 
 impl<'r> StageRecord<'r> {
-    pub fn ingest(done: &'r ingest::Outcome) -> Self {
+    pub fn ingest(done: &'r ingest::Outcome, totals: &'r totals::Outcome) -> Self {
         Self::Ingest {
             accounts: &done.tally,
+            totals: &totals.sources,
             days_changed: done.changed.iter().map(ToString::to_string).collect(),
-            notes: &done.notes,
+            notes: done.notes.iter().chain(&totals.notes).collect(),
         }
     }
 
@@ -365,8 +369,10 @@ mod tests {
         assert_eq!((past.started.to_string().as_str(), past.failures), ("2026-06-03T02:00:00Z", 1));
 
         // A night whose prices were refused has read its logs, and priced nothing.
-        let (read, refused) = (ingest::Outcome::default(), std::io::Error::other("no price"));
-        let stages = [(Stage::Ingest, StageRecord::ingest(&read)), (Stage::Price, StageRecord::failed(&refused))];
+        let (read, totals) = (ingest::Outcome::default(), totals::Outcome::default());
+        let refused = std::io::Error::other("no price");
+        let stages =
+            [(Stage::Ingest, StageRecord::ingest(&read, &totals)), (Stage::Price, StageRecord::failed(&refused))];
         let (started, finished) = (at("2026-06-05T02:00:00Z"), at("2026-06-05T02:09:00Z"));
         store(&book, &RunRecord::of_night(started, finished, stages)).unwrap();
         check("2026-06-02T02:21:00Z");

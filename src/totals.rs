@@ -11,7 +11,13 @@
 
 #![deny(clippy::float_arithmetic)]
 
+mod ask;
 mod file;
+mod gather;
+mod pull;
+mod recorded;
+mod sources;
+mod state;
 
 use object_store::path::Path;
 use parquet::errors::ParquetError;
@@ -22,6 +28,8 @@ use crate::{
     record::{Measure, Quality, Quantities},
     time::{Day, Instant},
 };
+
+pub use pull::{Options, Outcome, SourceTotals, last_told, probe, provider, run};
 
 /// Why totals cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -137,21 +145,37 @@ pub fn digest(book: &Book, source: &str, day: Day) -> Result<Option<String>, Tot
 ///
 /// # Errors
 /// Where the book cannot be read or written.
-pub fn write(book: &Book, source: &str, day: Day, mut rows: Vec<TotalRow>) -> Result<Written, TotalsError> {
+pub fn write(book: &Book, source: &str, day: Day, rows: Vec<TotalRow>) -> Result<Written, TotalsError> {
+    let (written, rows) = settle(book, source, day, rows)?;
+    if written != Written::Unchanged {
+        file::write(book, &path(source, day), &rows)?;
+    }
+    Ok(written)
+}
+
+/// What [`write()`] would do.
+///
+/// # Errors
+/// Where the book cannot be read.
+fn compare(book: &Book, source: &str, day: Day, rows: Vec<TotalRow>) -> Result<Written, TotalsError> {
+    settle(book, source, day, rows).map(|(written, _)| written)
+}
+
+fn settle(
+    book: &Book,
+    source: &str,
+    day: Day,
+    mut rows: Vec<TotalRow>,
+) -> Result<(Written, Vec<TotalRow>), TotalsError> {
     debug_assert!(rows.iter().all(|row| row.source == source && row.bucket_start.day() == day));
     rows.sort();
-    let path = path(source, day);
-    let Some(before) = file::read(book, &path)? else {
-        file::write(book, &path, &rows)?;
-        return Ok(Written::New);
-    };
+    let Some(before) = read(book, source, day)? else { return Ok((Written::New, rows)) };
     let is_same = before.len() == rows.len() && before.iter().zip(&rows).all(|(old, new)| old.says_the_same(new));
     if is_same {
-        return Ok(Written::Unchanged);
+        return Ok((Written::Unchanged, rows));
     }
     keep_first_told(&before, &mut rows);
-    file::write(book, &path, &rows)?;
-    Ok(Written::Restated)
+    Ok((Written::Restated, rows))
 }
 
 /// Both are sorted by what they say.

@@ -19,6 +19,7 @@ use crate::{
     runs::{self, RunRecord, Stage, StageRecord},
     tally::{IngestTally, Reasons, SourceTally},
     time::Instant,
+    totals,
 };
 
 /// Shows what Spendbook does: a night on two months of made-up logs.
@@ -64,7 +65,9 @@ fn ingest(session: &Session, config: &Config, book: &Book, now: Instant) -> Resu
     let watch = progress::Reading::new(session.is_interactive());
     let done = ingest::run(config, Some(book), &options, &watch)?;
     drop(watch);
-    runs::store(book, &RunRecord::of_stage(Stage::Ingest, now, now, StageRecord::ingest(&done)))?;
+    // Totals are the night's.
+    let totals = totals::Outcome::default();
+    runs::store(book, &RunRecord::of_stage(Stage::Ingest, now, now, StageRecord::ingest(&done, &totals)))?;
     Ok(done)
 }
 

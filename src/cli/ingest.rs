@@ -9,6 +9,7 @@ use crate::{
     runs::{self, RunRecord, Stage, StageRecord},
     tally::{IngestTally, Reasons, SourceTally},
     time::Day,
+    totals::{self, SourceTotals},
 };
 
 /// Reads what is new in every source's files. Running it twice changes nothing.
@@ -60,16 +61,42 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     };
     let started = session.clock.now();
     let watch = progress::Reading::new(session.is_interactive());
-    let done = ingest::run(&config, book.as_ref(), &options, &watch)?;
+    // Totals have no records, so that one of their sources alone is none of this.
+    let is_of_totals = |name: &String| config.totals.iter().any(|source| source.name == *name);
+    let done = match &arguments.source {
+        Some(name) if is_of_totals(name) => ingest::Outcome::default(),
+        _ => ingest::run(&config, book.as_ref(), &options, &watch)?,
+    };
+    let asked = totals::Options {
+        source: arguments.source.clone(),
+        dry_run: arguments.dry_run,
+        again: arguments.again,
+        now: started,
+    };
+    let totals = totals::run(&config, book.as_ref(), &asked, &watch);
     drop(watch);
     if let (Some(book), false) = (&book, options.dry_run) {
-        let record = RunRecord::of_stage(Stage::Ingest, started, session.clock.now(), StageRecord::ingest(&done));
-        runs::store(book, &record)?;
+        let stage = StageRecord::ingest(&done, &totals);
+        runs::store(book, &RunRecord::of_stage(Stage::Ingest, started, session.clock.now(), stage))?;
     }
     if !session.global.quiet {
-        listing::print(&report(&done, options.dry_run))?;
+        let mut text = if arguments.source.as_ref().is_some_and(is_of_totals) {
+            String::new()
+        } else {
+            report(&done, options.dry_run)
+        };
+        text.push_str(&report_totals(&totals, options.dry_run));
+        listing::print(&text)?;
     }
-    Ok(outcome(&done))
+    Ok(match outcome_of_totals(&totals) {
+        Outcome::Partly => Outcome::Partly,
+        _ => outcome(&done),
+    })
+}
+
+/// How well the pull of totals went.
+pub(super) fn outcome_of_totals(done: &totals::Outcome) -> Outcome {
+    if done.notes.iter().any(|note| note.is_failure) { Outcome::Partly } else { Outcome::Done }
 }
 
 /// How well it went.
@@ -89,11 +116,7 @@ pub(super) fn report(done: &ingest::Outcome, dry_run: bool) -> String {
     for (name, tally) in &done.tally.sources {
         text.push_str(&details(name, tally));
     }
-    for Note { source, file, message, is_failure } in &done.notes {
-        let place = file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
-        let lead = if *is_failure { "failed: " } else { "" };
-        text.push_str(&format!("{lead}{source}:{place} {message}\n"));
-    }
+    text.push_str(&notes(&done.notes));
     if dry_run {
         if !done.first.is_empty() {
             text.push_str("\nthe first records, as they would be stored:\n");
@@ -105,6 +128,55 @@ pub(super) fn report(done: &ingest::Outcome, dry_run: bool) -> String {
         text.push_str("\ndry run: nothing was written\n");
     } else {
         text.push_str(&days(&done.changed));
+    }
+    text
+}
+
+fn notes(notes: &[Note]) -> String {
+    let line = |Note { source, file, message, is_failure }: &Note| {
+        let place = file.as_ref().map_or_else(String::new, |file| format!(" {file}:"));
+        let lead = if *is_failure { "failed: " } else { "" };
+        format!("{lead}{source}:{place} {message}\n")
+    };
+    notes.iter().map(line).collect()
+}
+
+/// What providers said in sum, for a person; nothing where nobody is asked.
+pub(super) fn report_totals(done: &totals::Outcome, dry_run: bool) -> String {
+    if done.sources.is_empty() {
+        return String::new();
+    }
+    let header = ["totals", "pages", "lines", "rows", "days new", "restated", "unchanged"];
+    let row = |(name, it): (&String, &SourceTotals)| {
+        let days = [it.new.len() as u64, it.restated.len() as u64, it.unchanged];
+        let counts = [it.pages, it.lines, it.rows].into_iter().chain(days).map(listing::count);
+        std::iter::once(name.clone()).chain(counts).collect()
+    };
+    let mut text = listing::table(&header, &done.sources.iter().map(row).collect::<Vec<_>>());
+    for (name, it) in &done.sources {
+        let parts = [
+            (it.duplicate, "told twice"),
+            (it.superseded, "told again by a later page or answer"),
+            (it.outside, "of other days"),
+            (it.passed_over, "of kinds without a column"),
+        ];
+        let parts: Vec<_> = parts.iter().filter(|(count, _)| *count > 0).collect();
+        let parts: Vec<_> = parts.iter().map(|(count, what)| format!("{} {what}", listing::count(*count))).collect();
+        if !parts.is_empty() {
+            text.push_str(&format!("{name}: lines: {}\n", parts.join(", ")));
+        }
+        if it.is_as_before {
+            text.push_str(&format!("{name}: the recorded answers are as they were\n"));
+        }
+        if let [first, ..] = it.restated[..] {
+            let more =
+                if it.restated.len() > 1 { format!(" and {} more", it.restated.len() - 1) } else { String::new() };
+            text.push_str(&format!("{name}: told differently than before: {first}{more}\n"));
+        }
+    }
+    text.push_str(&notes(&done.notes));
+    if dry_run {
+        text.push_str("dry run: no totals were written\n");
     }
     text
 }

@@ -33,9 +33,10 @@ pub(super) fn run(session: &Session) -> Result<Outcome, Failure> {
 
 /// What every stage came to, for a person.
 fn summary(done: &Done) -> String {
-    let Done { ingest, price, reconcile, audit, alerts, weekly, delivery, .. } = done;
+    let Done { ingest, totals, price, reconcile, audit, alerts, weekly, delivery, .. } = done;
     let mut text = String::new();
     text.extend(ingest.as_ref().map(|done| ingest::report(done, false)));
+    text.push_str(&ingest::report_totals(totals, false));
     text.extend(price.as_ref().map(|done| price::report(done, false)));
     text.extend(reconcile.as_ref().map(reconcile::report));
     text.extend(audit.as_ref().map(audit::report));
@@ -50,6 +51,7 @@ fn summary(done: &Done) -> String {
 pub(super) fn finish(done: Done) -> Result<Outcome, Failure> {
     let stages = [
         done.ingest.map(|done| ingest::outcome(&done)),
+        Ok(ingest::outcome_of_totals(&done.totals)),
         done.price.map(|done| price::outcome(&done)),
         done.reconcile.map(|done| reconcile::outcome(&done)),
         done.audit.map(|done| audit::outcome(&done)),

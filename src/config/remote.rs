@@ -46,6 +46,31 @@ pub const REMOTE_FORMATS: &[RemoteFormat] = &[
         needs: &[Need::Token, Need::Account, Need::Gateway],
         items: Some("cloudflare"),
     },
+    tells_totals("openai-usage", Some("https://api.openai.com"), &[Need::Token]),
+    tells_totals("openai-costs", Some("https://api.openai.com"), &[Need::Token]),
+    tells_totals("anthropic-usage", Some("https://api.anthropic.com"), &[Need::Token]),
+    tells_totals("anthropic-costs", Some("https://api.anthropic.com"), &[Need::Token]),
+    tells_totals("openrouter-activity", Some("https://openrouter.ai"), &[Need::Token]),
+    // A proxy of one's own: Groq has no such address.
+    tells_totals("groq-usage", None, &[]),
+    tells_totals("groq-prometheus", Some("https://api.groq.com/v1/metrics/prometheus"), &[Need::Token]),
+];
+
+const fn tells_totals(name: &'static str, default_url: Option<&'static str>, needs: &'static [Need]) -> RemoteFormat {
+    RemoteFormat { name, default_url, needs, items: None }
+}
+
+/// Formats of answers that tell totals, and no requests; in the order of the
+/// documentation.
+pub const TOTALS_FORMATS: &[&str] = &[
+    "openai-usage",
+    "openai-costs",
+    "anthropic-usage",
+    "anthropic-costs",
+    "openrouter-activity",
+    "groq-usage",
+    "groq-activity",
+    "groq-prometheus",
 ];
 
 /// The format over HTTP of that name.

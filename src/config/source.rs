@@ -7,7 +7,7 @@ use super::{
     document::Span,
     problem::{Problem, nearest},
     reader::{Item, Table},
-    remote::{self, Remote, remote_format},
+    remote::{self, Remote, TOTALS_FORMATS, remote_format},
 };
 
 /// What a source's records are for.
@@ -81,6 +81,14 @@ impl Default for Source {
     }
 }
 
+impl Source {
+    /// Whether it tells sums over requests, and none of them.
+    #[must_use]
+    pub fn tells_totals(&self) -> bool {
+        TOTALS_FORMATS.contains(&self.format.as_str())
+    }
+}
+
 /// The formats beside those that read one kind of log.
 pub(super) const AUTO: &str = "auto";
 pub(super) const CUSTOM: &str = "custom";
@@ -151,6 +159,7 @@ fn read(mut table: Table<'_>, name: String, timezone: Tz, formats: &[&'static st
     let remote = remote::read(&mut table, &format, path.is_some());
     let provider = table.get("provider").and_then(|item| item.string()).map(|name| name.to_lowercase());
     let custom = read_custom(&mut table, &format, provider.is_some());
+    refuse_keys_of_requests(&mut table, &format);
     let source = Source {
         name,
         format,
@@ -178,6 +187,22 @@ fn read(mut table: Table<'_>, name: String, timezone: Tz, formats: &[&'static st
     };
     table.finish();
     source
+}
+
+/// What says something of requests only.
+const KEYS_OF_REQUESTS: [&str; 7] = ["role", "tier", "timezone", "priority", "identity", "source_version", "tags"];
+
+fn refuse_keys_of_requests(table: &mut Table<'_>, format: &str) {
+    if !TOTALS_FORMATS.contains(&format) {
+        return;
+    }
+    for key in KEYS_OF_REQUESTS {
+        let Some(item) = table.get(key) else { continue };
+        item.add(Problem::Conflict {
+            found: format!("{} is there with `format = \"{format}\"`", item.field()),
+            expected: "a format of logs: totals have no requests that it could be said of".to_owned(),
+        });
+    }
 }
 
 const HOUR: i64 = 3_600 * 1_000_000;

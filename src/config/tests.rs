@@ -107,6 +107,7 @@ fn the_example_of_the_design_means_what_it_says() {
         timezone: chrono_tz::Tz::UTC,
     };
     let expect = Config {
+        totals: Vec::new(),
         path: PathBuf::from("conf/spendbook.toml"),
         dir: PathBuf::from("conf"),
         book: Book::default(),

@@ -84,7 +84,7 @@ fn who_bills<'a>(reported: Text<'a>, source: &Source) -> Result<Text<'a>, Reject
 
 /// The tier in lower case; the names for the ordinary one are one. `auto` asks
 /// for a tier, and says nothing of the one that was served.
-fn tier(name: Text<'_>) -> Option<Text<'_>> {
+pub(crate) fn tier(name: Text<'_>) -> Option<Text<'_>> {
     match name.as_ref() {
         "on_demand" | "default" | "standard" => Some(Cow::Borrowed("on_demand")),
         "" | "auto" => None,

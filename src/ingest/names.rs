@@ -36,7 +36,7 @@ impl Names {
     }
 
     /// A key as the book may show it.
-    pub(super) fn key<'a>(&self, key: Text<'a>) -> Text<'a> {
+    pub(crate) fn key<'a>(&self, key: Text<'a>) -> Text<'a> {
         match secrets::redact_key(&key) {
             Cow::Owned(safe) if !self.registered.contains(key.as_ref()) => Cow::Owned(safe),
             _ => key,
@@ -44,7 +44,7 @@ impl Names {
     }
 
     /// A user as the book may show them.
-    pub(super) fn user<'a>(&self, user: Text<'a>) -> Option<Text<'a>> {
+    pub(crate) fn user<'a>(&self, user: Text<'a>) -> Option<Text<'a>> {
         match self.users {
             Users::Plain => Some(user),
             Users::Hash => Some(Cow::Owned(secrets::pseudonym(&user))),

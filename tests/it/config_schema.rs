@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use spendbook::config::{
-    Config, FORMATS, Problem,
+    Config, FORMATS, Problem, TOTALS_FORMATS,
     templates::{Template, files},
 };
 
@@ -94,7 +94,7 @@ fn find_closed(schema: &Value, place: String, found: &mut Vec<String>) {
 #[test]
 fn the_formats_are_the_ones_there_are() {
     let formats = schema().pointer("/definitions/source/properties/format/enum").cloned();
-    assert_eq!(formats, Some(FORMATS.iter().map(|&name| Value::from(name)).collect()));
+    assert_eq!(formats, Some(FORMATS.iter().chain(TOTALS_FORMATS).map(|&name| Value::from(name)).collect()));
 }
 
 /// Every word of every list of words is one that the reader takes, and it takes

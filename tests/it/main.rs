@@ -39,4 +39,5 @@ mod status;
 mod support;
 mod tidy;
 mod unlogged;
+mod totals;
 mod weekly;

@@ -4,6 +4,7 @@
 //! it, one file per kind.
 
 pub(crate) mod requests;
+pub(crate) mod totals;
 
 use std::{
     io::{self, Read, Write},
