@@ -15,6 +15,7 @@ mod cube;
 mod data;
 mod quality;
 mod read;
+mod reconciled;
 mod slots;
 mod view;
 mod write;
@@ -34,12 +35,14 @@ use crate::{
     money::Usd,
     periods::{Calendar, PeriodSpan},
     policy::{self, PolicyError},
+    reconcile::ReconcileError,
     time::{Day, Instant},
 };
 
 use cube::{Cube, Measures, Spender, ranked};
 use data::{Data, Told};
 use read::{Pair, Span, Spent, Violations, Who};
+use reconciled::Reconciled;
 use slots::Slots;
 
 /// Why there is no page.
@@ -53,6 +56,8 @@ pub enum HtmlError {
     Audit(#[from] AuditError),
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
     #[error("the data of the page: {0}")]
     Data(#[from] serde_json::Error),
     #[error("the template of the page: {0:#}")]
@@ -90,6 +95,7 @@ struct Facts<'f> {
     keys: Spenders,
     users: Spenders,
     violations: Violations,
+    reconciled: Reconciled,
     behind: BTreeMap<Day, Behind>,
     pruned_until: Option<Day>,
 }
@@ -142,6 +148,7 @@ impl<'f> Facts<'f> {
             keys: Spenders::read(&span, Who::Keys)?,
             users: Spenders::read(&span, Who::Users)?,
             violations: span.violations()?,
+            reconciled: span.reconciled()?,
             behind: freshness::behind(book, period.from, period.until)?,
             pruned_until: floor.filter(|floor| period.from < floor.start()),
             period: period.clone(),
@@ -176,6 +183,7 @@ impl<'f> Facts<'f> {
             keys: (&self.keys.ranked, &self.keys.told),
             users: (&self.users.ranked, &self.users.told),
             violations: &self.violations,
+            reconciled: &self.reconciled,
             of_teams: &of_teams,
         };
         Data::of(&mut told).ok_or_else(|| too_much(&self.period))

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use spendbook::money::Usd;
 
-use crate::support::{CONFIG, TestRun, rows_of_table};
+use crate::{
+    reconcile,
+    support::{CONFIG, TestRun, rows_of_table},
+};
 
 const DEMO_NOW: &str = "2026-06-19T02:00:00Z";
 
@@ -38,6 +41,12 @@ impl Page {
     fn budgets(&self) -> Vec<Vec<String>> {
         let (_, rest) = self.html.split_once("id=\"budgets\"").unwrap();
         rows(rest.split_once("</section>").unwrap().0)
+    }
+
+    /// The rows of the table that a script would change under this name.
+    fn live(&self, name: &str) -> Vec<Vec<String>> {
+        let (_, rest) = self.html.split_once(&format!("data-live=\"{name}\"")).unwrap();
+        rows(rest.split_once("</table>").unwrap().0)
     }
 
     fn more(&self, list: &str) -> &str {
@@ -316,4 +325,82 @@ fn a_large_book_is_capped_and_what_is_left_out_is_said_and_still_added_up() {
     let hours = page.data["hours"].as_array().unwrap();
     assert_eq!(hours.iter().map(|cell| total(cell[2].as_str().unwrap())).sum::<i128>(), sum);
     assert!(page.html.len() < 3_000_000, "{}", page.html.len());
+}
+
+#[test]
+fn reconciliation_is_what_reconcile_says_by_source_and_by_team() {
+    let run = reconcile::workspace(reconcile::CONFIG);
+    assert!(written(&run).contains("Nothing that a provider reports was compared with the logs of this period."));
+    let bill = |day, key, requests, tokens, cost| reconcile::told("bill", day, Some(key), requests, tokens, Some(cost));
+    let june = |day| if day == 1 { reconcile::DAY } else { "2026-06-05" };
+    let told = vec![
+        bill(june(1), "lab-prod", 10, [1000, 100], "1.20"),
+        bill(june(1), "chat-prod", 12, [1200, 120], "1.49"),
+        bill(june(1), "ghost", 3, [500, 50], "0.60"),
+    ];
+    reconcile::tell(&run, "bill", june(1), told);
+    reconcile::tell(&run, "bill", june(5), vec![bill(june(5), "lab-prod", 1, [5, 0], "0.01")]);
+    reconcile::priced(&run);
+    let page = Page::of(written(&run));
+    let ran = run.run(&["reconcile", "--format", "json"]);
+    let lines: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let lines = lines["lines"].as_array().unwrap();
+    let money = |name: &str| -> i128 {
+        let name = format!("cost_{name}");
+        lines.iter().map(|line| Usd::parse(line[&name].as_str().unwrap()).unwrap().pico()).sum()
+    };
+    let tokens = |name: &str| -> i64 { lines.iter().filter_map(|line| line[format!("tokens_{name}")].as_i64()).sum() };
+    let usd = |pico: i128| Usd::from_pico(pico).unwrap().shown();
+    assert_eq!((money("ours"), money("theirs")), (2_400_000_000_000, 3_300_000_000_000));
+    // The cent of the fifth could be half a cent as well.
+    let causes = [("not in our logs", "not_logged"), ("price", "price"), ("rounding", "rounding")];
+    assert_eq!(causes.iter().map(|(_, name)| money(name)).sum::<i128>(), money("difference"));
+    let because = causes.map(|(text, name)| format!("{text} {}", usd(money(name)))).join(", ");
+    let investigated = lines.iter().filter(|line| line["status"] == "investigate").count();
+    let counts = [lines.len().to_string(), investigated.to_string()];
+    let sides = [
+        [usd(money("ours")), usd(money("theirs")), usd(money("difference")), because],
+        [tokens("ours"), tokens("theirs"), tokens("difference"), tokens("not_logged")]
+            .map(|number| number.to_string())
+            .map(|text| {
+                if text.len() > 3 { format!("{},{}", &text[..text.len() - 3], &text[text.len() - 3..]) } else { text }
+            }),
+    ];
+    let rows = page.live("reconciled");
+    assert_eq!(rows.len(), 2);
+    for (row, mut side) in rows.iter().zip(sides) {
+        if !side[0].starts_with('$') {
+            side[3] = format!("not in our logs {}", side[3]);
+        }
+        assert_eq!(row[0], "bill");
+        assert_eq!((&row[1..5], &row[5..]), (&side[..], &counts[..]));
+    }
+    // What is in no log, by team, added up by SQL.
+    let sql = "SELECT team, sum(requests) AS requests, sum(input_tokens) + sum(output_tokens) AS tokens, sum(cost) AS cost \
+               FROM unlogged GROUP BY team ORDER BY cost DESC";
+    let ran = run.run(&["query", sql, "--format", "json"]);
+    let asked: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let expected: Vec<Vec<String>> = asked
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let team = row["team"].as_str().unwrap_or("no team").to_owned();
+            vec![team, row["requests"].to_string(), row["tokens"].to_string(), shown(&row["cost"])]
+        })
+        .collect();
+    assert_eq!(expected.len(), 3);
+    assert_eq!(page.live("unlogged"), expected);
+    // Every slot of it is in what the page filters.
+    let sides = page.data["reconciled"]["sides"].as_array().unwrap();
+    assert_eq!(
+        sides.iter().map(|side| total(side["theirs"].as_str().unwrap())).collect::<Vec<_>>(),
+        [money("theirs"), tokens("theirs").into()]
+    );
+    // It is in no other sum.
+    assert!(page.html.contains("<dd class=\"big\">$2.40</dd>"));
+    let before = written(&run);
+    assert_eq!(before, page.html);
+    let of_june_5 = Page::of(run.run(&["report", "html", "--period", june(5), "--output", "-"]).stdout);
+    assert_eq!(of_june_5.live("reconciled")[0][2], "$0.01");
 }

@@ -100,7 +100,7 @@ def without_a_choice_the_script_changes_nothing(browser, url):
     if "savings" not in written:
         return  # nothing was charged
     # Everything is made anew by the script, of the same choice.
-    browser.evaluate("(() => { const of = sums(); renderFigures(of); renderLists(of); renderSavings(of); renderViolations(); renderQuality(of); })()")
+    browser.evaluate("(() => { const of = sums(); renderFigures(of); renderLists(of); renderSavings(of); renderViolations(); renderQuality(of); renderReconciled(); })()")
     equal(browser.evaluate(f"({LIVE})()"), written, "made by the script")
 
 
@@ -304,7 +304,7 @@ def names_stay_names(browser, place, program):
             for at, name in enumerate(names):
                 usage = {"prompt_tokens": 1000 * (at + 1), "completion_tokens": 10}
                 log.write(json.dumps({"ts": f"2026-06-0{day}T10:00:00Z", "request_id": f"chatcmpl-{day}{at:023}", "key": name, "user": name, "model": name, "http_status": 200, "usage": usage}) + "\n")
-    (folder / "spendbook.toml").write_text('[book]\npath = "book"\npricing = "../demo/pricing"\n[organization]\nname = "</title><script>window.owned = 1</script>"\n[[source]]\nname = "</script>"\nformat = "native"\npath = "logs/*"\nprovider = "groq"\n')
+    (folder / "spendbook.toml").write_text('[book]\npath = "book"\npricing = "../demo/pricing"\n[organization]\nname = "</title><script>window.owned = 1</script>"\n[[source]]\nname = "gateway"\nformat = "native"\npath = "logs/*"\nprovider = "groq"\n')
     for command in (["ingest"], ["price"], ["-q", "report", "html", "--output", "page.html"]):
         subprocess.run([program, "--now", "2026-06-10T04:00:00Z", *command], cwd=folder, check=True, capture_output=True, env={})
     url = (folder / "page.html").as_uri()

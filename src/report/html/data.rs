@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     cube::{Cube, HourOf, Measures, Spender, pool_of, ranked},
     read::{Pair, Spent, Violations},
+    reconciled::{self, Reconciled},
     slots::{HOURS, Slots, Step},
 };
 use crate::{config::Pool, report::render::words, teams::SHARED};
@@ -48,6 +49,7 @@ pub(super) struct Data {
     pub keys: Spenders,
     pub users: Spenders,
     violations: Vec<Broken>,
+    reconciled: reconciled::Told,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,7 +119,7 @@ struct Broken {
 }
 
 /// Numbers of slots as text, zeros left out.
-fn series<T: Copy + Into<i128>>(slots: usize, of: impl Fn(usize) -> T) -> String {
+pub(super) fn series<T: Copy + Into<i128>>(slots: usize, of: impl Fn(usize) -> T) -> String {
     let mut text = String::new();
     for slot in 0..slots {
         if slot > 0 {
@@ -133,14 +135,15 @@ fn series<T: Copy + Into<i128>>(slots: usize, of: impl Fn(usize) -> T) -> String
 }
 
 /// What is told apart, and where the rest is.
-struct Kept {
+#[derive(Debug)]
+pub(super) struct Kept {
     /// By the cube's numbers of teams.
     team_of: HashMap<Option<String>, usize>,
     rest_team: usize,
 }
 
 impl Kept {
-    fn team(&self, name: Option<&str>) -> usize {
+    pub(super) fn team(&self, name: Option<&str>) -> usize {
         self.team_of.get(&name.map(str::to_owned)).copied().unwrap_or(self.rest_team)
     }
 }
@@ -158,6 +161,7 @@ pub(super) struct Told<'t> {
     pub keys: (&'t [Spender], &'t BTreeMap<Pair, BTreeMap<u32, Spent>>),
     pub users: (&'t [Spender], &'t BTreeMap<Pair, BTreeMap<u32, Spent>>),
     pub violations: &'t Violations,
+    pub reconciled: &'t Reconciled,
     /// How many keys and users each team has.
     pub of_teams: &'t BTreeMap<Option<String>, [usize; 2]>,
 }
@@ -204,6 +208,7 @@ impl Data {
             keys: spenders(told.keys, true, &kept, slots),
             users: spenders(told.users, false, &kept, slots),
             violations: broken(told.violations, &kept, slots)?,
+            reconciled: reconciled::Told::of(told.reconciled, &kept, slots)?,
             teams,
             models,
             cells,

@@ -78,7 +78,7 @@ impl Span<'_> {
         all.into_iter().collect()
     }
 
-    fn too_much(&self, table: DayTable) -> HtmlError {
+    pub(super) fn too_much(&self, table: DayTable) -> HtmlError {
         let (from, until) = (self.period.from.to_string(), self.period.until.to_string());
         ReportError::TooMuch { table: table.name(), from, until }.into()
     }

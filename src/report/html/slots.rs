@@ -80,6 +80,12 @@ impl Slots {
         after.saturating_sub(1).min(self.len() - 1)
     }
 
+    /// The slot with a date; what is outside is in the nearest.
+    pub(super) fn of_date(&self, date: Day) -> usize {
+        let after = self.days.partition_point(|first| *first <= date);
+        after.saturating_sub(1).min(self.len() - 1)
+    }
+
     /// The first day of each, with what it is called.
     pub(super) fn named(&self) -> impl Iterator<Item = (Day, String)> {
         let name = |ends: &[Day]| match self.step {
@@ -150,6 +156,9 @@ mod tests {
         let before = midnight.plus_micros(-1);
         assert_eq!((slots.at(before), slots.hour(before)), (2, 2 * 24 + 23));
         assert_eq!((slots.at(Instant::EARLIEST), slots.at(Instant::LATEST)), (0, 6));
+        for (date, slot) in [("2026-05-01", 0), ("2026-06-01", 0), ("2026-06-03", 2), ("2026-06-08", 6)] {
+            assert_eq!(slots.of_date(day(date)), slot, "{date}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     cube::{Measures, Spender},
     data,
     quality::{self, Quality},
-    share, too_much,
+    reconciled, share, too_much,
 };
 use crate::{
     audit::ViolationKind,
@@ -38,6 +38,8 @@ pub(super) struct View {
     pub lists: Vec<List>,
     pub savings: Savings,
     pub violations: Violations,
+    /// `None` where nothing was compared.
+    pub reconciled: Option<reconciled::View>,
     pub quality: Quality,
     pub footer: Vec<String>,
     pub commands: Vec<(String, String)>,
@@ -143,6 +145,7 @@ pub(super) fn of(facts: &Facts<'_>) -> Result<View, HtmlError> {
         lists: lists(facts),
         savings: savings(facts).ok_or_else(too_much)?,
         violations: violations(facts).ok_or_else(too_much)?,
+        reconciled: Some(reconciled::View::of(&facts.reconciled).ok_or_else(too_much)?).filter(|it| !it.is_empty()),
         quality: Quality::of(facts).ok_or_else(too_much)?,
         footer: footer(facts),
         commands: commands(facts),

@@ -366,6 +366,10 @@ function render() {
     if (savings) savings.hidden = savings.tBodies[0].rows.length === 0;
     const violations = live("violations");
     if (violations) violations.hidden = false;
+    const unlogged = live("unlogged");
+    if (unlogged) unlogged.hidden = unlogged.tBodies[0].rows.length === 0;
+    const sides = live("reconciled");
+    if (sides) sides.parentElement.hidden = false;
   } else {
     renderFigures(of);
   }
@@ -382,7 +386,10 @@ function render() {
     renderTime(of);
     renderHours(of);
   }
-  if (!isAsWritten) renderQuality(of);
+  if (!isAsWritten) {
+    renderQuality(of);
+    renderReconciled();
+  }
   renderBudgets();
 }
 

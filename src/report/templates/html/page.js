@@ -24,6 +24,13 @@ for (const cell of [...data.keys.cells, ...data.users.cells, ...data.violations]
     if (name in cell) cell[name] = numbers(cell[name], slots);
   }
 }
+for (const side of data.reconciled.sides) {
+  for (const name of ["ours", "theirs", "lines", "to_investigate"]) side[name] = numbers(side[name], slots);
+  side.causes = side.causes.map(([name, text]) => [name, numbers(text, slots)]);
+}
+for (const missing of data.reconciled.unlogged) {
+  for (const name of ["requests", "tokens", "cost", "unknown"]) missing[name] = numbers(missing[name], slots);
+}
 const hours = data.hours.map(([team, slot, text]) => ({ team, slot, cost: numbers(text, 168) }));
 const restTeam = data.teams.findIndex((team) => team.kind === "rest");
 const restModel = data.models.length - 1;
@@ -206,7 +213,7 @@ function offerMore(place, id, rows, most) {
     const next = document.querySelector(`[data-live="${id}-more"] button, #${id} [data-more] button`);
     if (next) next.focus();
   });
-  if (place.textContent) place.append(" · ");
+  if (place.textContent) place.append(el("span", { class: "dot" }, " · "));
   place.append(button);
 }
 
@@ -305,6 +312,43 @@ function renderViolations() {
   });
   table.hidden = shown.length === 0;
   live("violations-told").textContent = shown.length ? "" : "Nothing broke a policy.";
+}
+
+// Both sides of each source, and what is in no log.
+function renderReconciled() {
+  if (!live("unlogged")) return;
+  const isOfAll = state.team === null;
+  restore("reconciled-told");
+  if (!isOfAll) live("reconciled-told").textContent = "Providers know nothing of teams: both sides are shown for all teams together.";
+  const table = live("reconciled");
+  if (table) {
+    table.parentElement.hidden = !isOfAll;
+    [...table.tBodies[0].rows].forEach((row, at) => {
+      const side = data.reconciled.sides[at];
+      const text = side.is_money ? usd : count;
+      const [ours, theirs, lines] = [within(side.ours), within(side.theirs), within(side.lines)];
+      const size = (part) => (part < 0n ? -part : part);
+      const causes = side.causes.map(([name, series]) => [name, within(series)]).filter(([, part]) => part !== 0n);
+      causes.sort(([, a], [, b]) => (size(a) === size(b) ? 0 : size(a) > size(b) ? -1 : 1));
+      row.hidden = lines === 0n;
+      const texts = [text(ours), text(theirs), text(theirs - ours), causes.map(([name, part]) => `${name} ${text(part)}`).join(", ") || "–", count(lines), count(within(side.to_investigate))];
+      texts.forEach((it, column) => (row.cells[column + 1].textContent = it));
+    });
+  }
+  renderUnlogged();
+}
+
+function renderUnlogged() {
+  const sum = (it, order) => ({ order, name: data.teams[it.team].name, ...Object.fromEntries(["requests", "tokens", "cost", "unknown"].map((name) => [name, within(it[name])])) });
+  const rows = data.reconciled.unlogged.filter(ofTeam).map(sum).filter((it) => it.requests || it.tokens || it.cost || it.unknown);
+  rows.sort((a, b) => (a.cost !== b.cost ? (a.cost > b.cost ? -1 : 1) : a.tokens !== b.tokens ? (a.tokens > b.tokens ? -1 : 1) : a.order - b.order));
+  const shown = rows.slice(0, 10);
+  const told = (number) => (number === 0n ? "–" : count(number));
+  const cost = (it) => (it.unknown === 0n ? usd(it.cost) : it.cost === 0n ? "not known" : `at least ${usd(it.cost)}`);
+  live("unlogged").hidden = shown.length === 0;
+  live("unlogged").tBodies[0].replaceChildren(...shown.map((it) => el("tr", {}, nameCell(it.name, ""), numberCell(told(it.requests)), numberCell(told(it.tokens)), numberCell(cost(it)))));
+  live("unlogged-told").textContent = shown.length ? "" : "Nothing that was compared is missing from the logs.";
+  live("unlogged-more").textContent = more(rows.length - shown.length, rows.slice(10).reduce((sum, it) => sum + it.cost, 0n));
 }
 
 function renderQuality(of) {
