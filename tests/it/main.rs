@@ -38,6 +38,6 @@ mod simulation;
 mod status;
 mod support;
 mod tidy;
-mod unlogged;
 mod totals;
+mod unlogged;
 mod weekly;
