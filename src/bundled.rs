@@ -32,6 +32,8 @@ pub static PRICE_BOOK: &[File] = files!("../":
 /// The workspace of the demo, beside the price book.
 pub static DEMO: &[File] = files!("../data/demo/":
     "spendbook.toml",
+    "answers/groq-activity-2026-06.json",
+    "answers/openai-usage-2026-06.json",
     "logs/batches/2026-05-05_batch_01kqttkm00zw26bcz7m2mz8mrr_output.jsonl",
     "logs/batches/2026-05-12_batch_01krcvcn00gs6wv7qyeahyzft5_output.jsonl",
     "logs/batches/2026-05-19_batch_01kryw5p005rsp3rqbnfdapar2_output (1).jsonl",

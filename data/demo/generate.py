@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the logs of the demo workspace, the same every time.
+"""Makes the logs of the demo workspace, and what providers answer about the
+same time, the same every time.
 
-    python3 generate.py            write the logs below this directory
+    python3 generate.py            write the files below this directory
     python3 generate.py --check    say whether the logs here are the ones it would write
 
 Plain Python 3, no packages. Everything is drawn from one seeded generator of
@@ -32,6 +33,31 @@ OSS = "openai/gpt-oss-120b"
 # Looks like a credential and is none: a notebook sends it where its name belongs.
 RAW_KEY = "gsk_MadeUpForTheDemo0NotARealKey1234567890"
 PRICES = {SMALL: (50, 80), BIG: (590, 790), SCOUT: (110, 340), OSS: (150, 600)}  # USD per 1e9 tokens
+
+
+# -- What providers bill for -----------------------------------------------------
+
+billed = {}  # (day, model): [requests, input, cached input, output, pico-dollars]
+
+
+def bill(at, model, prompt=0, completion=0, cached=0, half=False, pico=None):
+    """Books a request on the day on which it ended, as the provider counts it."""
+    if pico is None:
+        price_in, price_out = PRICES.get(model, (100, 100))
+        pico = ((prompt - cached) * price_in + cached * price_in // 2 + completion * price_out) * 1000
+        # Batches are at half the price, but for one that was billed at 45 % off.
+        pico = pico * (55 if at.day == 14 else 50) // 100 if half else pico
+    sums = billed.setdefault((at.date(), model), [0, 0, 0, 0, 0])
+    for index, value in enumerate((1, prompt, cached, completion, pico)):
+        sums[index] += value
+
+
+def bill_speech(at, model, seconds=None, characters=None):
+    per_hour = {"whisper-large-v3": 111, "whisper-large-v3-turbo": 40}  # thousandths of a dollar
+    if seconds is None:
+        bill(at, model, pico=characters * 22_000_000)  # $22 per million
+    else:
+        bill(at, model, pico=max(int(seconds * 1000), 10_000) * per_hour[model] * 10**9 // 3_600_000)
 
 
 class Draw:
@@ -151,6 +177,8 @@ def chat(at, key, model, counts, limit, tier="on_demand", user=None, **more):
     entry["request"] = {"model": model, "max_tokens": limit}
     entry["response"] = body(at, model, counts, tier)
     log(at, entry)
+    cached = counts.get("prompt_tokens_details", {}).get("cached_tokens", 0)
+    bill(at + timedelta(milliseconds=took), model, counts["prompt_tokens"], counts["completion_tokens"], cached)
     return entry
 
 
@@ -160,9 +188,10 @@ def stream(at, key, model, counts, limit, ends=True, lasts=None):
     chunk = {"id": id, "object": "chat.completion.chunk", "created": int(at.timestamp()), "model": model}
     first = wrapped(at, key, request={"model": model, "max_tokens": limit, "stream": True})
     log(at, first | {"chunk": chunk | {"x_groq": {"id": groq}}})
-    if not ends:  # The client went away: nobody knows what it used.
-        return
     last = at + (lasts or timedelta(milliseconds=200 + counts["completion_tokens"] * 3))
+    bill(last, model, counts["prompt_tokens"], counts["completion_tokens"])
+    if not ends:  # The client went away: only the provider knows what it used.
+        return
     again = {"ts": iso(last), "request_id": first["request_id"], "key": key, "path": first["path"], "status": 200}
     log(last, again | {"chunk": chunk | {"x_groq": {"id": groq, "usage": counts}}})
     log(last, again | {"chunk": chunk | {"choices": [], "usage": counts, "service_tier": "on_demand"}})
@@ -251,9 +280,11 @@ def oddities():
         heard = {"text": "[left out]", "x_groq": {"id": "req_" + draw.ulid(time)}}
         log(time, wrapped(time, "chatbot-prod", "/openai/v1/audio/transcriptions", audio_seconds=4 + 17 * n,
                           request={"model": "whisper-large-v3-turbo"}, response=heard))
+        bill_speech(time, "whisper-large-v3-turbo", seconds=4 + 17 * n)
     time = at("2026-06-04T13:20:00")
     log(time, wrapped(time, "chatbot-prod", "/openai/v1/audio/speech", characters=1_240,
                       request={"model": "canopylabs/orpheus-v1-english"}))
+    bill_speech(time, "canopylabs/orpheus-v1-english", characters=1_240)
     # Successful, and no usage in it. Sums that are wrong. Numbers that cannot be.
     for n, counts in enumerate((None, usage(7_000, 300) | {"total_tokens": 9_999}, usage(-12, 40),
                                 usage(9_200_000_000_000_000_000, 1), usage(100, 5) | {"prompt_tokens": "1,204"})):
@@ -261,6 +292,7 @@ def oddities():
         entry = wrapped(time, "chatbot-prod", request={"model": BIG})
         entry["response"] = body(time, BIG, counts)
         log(time, entry)
+        bill(time, BIG, 7_000, 300)
     # Lines that are no JSON: prose, a glued one, bytes that are no text, a secret in a broken one.
     log(at("2026-06-05T03:00:01"), "upstream connect error or disconnect/reset before headers")
     log(at("2026-06-05T03:00:02"), '{"ts":"2026-06-05T03:00:02.118Z","request_id":"gw-20{"ts":"2026-06-05T03:00:03Z"}')
@@ -324,6 +356,13 @@ def spend_row(at, alias, team, model, prompt, completion, limit, asked, tag):
     }
 
 
+def sold(row):
+    """The same row, which the provider has on the day on which it ended."""
+    ended = datetime.fromisoformat(row["endTime"])
+    bill(ended, row["model"].removeprefix("groq/"), row["prompt_tokens"], row["completion_tokens"])
+    return row
+
+
 def failed(row, status, code, name):
     row.update(spend=0.0, total_tokens=0, prompt_tokens=0, completion_tokens=0, status="failure")
     row["metadata"] |= {"status": "failure", "error_information": {"error_code": code, "error_class": name}}
@@ -335,31 +374,32 @@ def spend_rows():
         for _ in range(busy(day, 8)):
             row = spend_row(moment(day), "analytics-prod", "analytics", SMALL, draw.tailed(2_000, 24_000),
                             draw.tailed(60, 480), 512, "fast", "report")
-            yield row
+            yield sold(row)
             if draw.one_in(25):  # LiteLLM's own cache: the same id with a suffix, and no spend.
                 again = datetime.fromisoformat(row["endTime"]) + timedelta(minutes=20)
                 yield row | {"request_id": f"{row['request_id']}_cache_hit{again.timestamp():.3f}", "spend": 0.0,
                              "cache_hit": "True", "startTime": iso(again), "endTime": iso(again)}
         for _ in range(busy(day, 10)):
-            yield spend_row(moment(day), "research-prod", "research", draw.pick(BIG, BIG, SCOUT, SMALL),
-                            draw.tailed(8_000, 70_000), draw.tailed(300, 4_000), 4096, "large", "paper")
+            yield sold(spend_row(moment(day), "research-prod", "research", draw.pick(BIG, BIG, SCOUT, SMALL),
+                                 draw.tailed(8_000, 70_000), draw.tailed(300, 4_000), 4096, "large", "paper"))
         if draw.one_in(6):
             yield failed(spend_row(moment(day), "research-prod", "research", BIG, 0, 0, 4096, "large", "paper"),
                          "failure", "429", "RateLimitError")
-        check = spend_row(day + timedelta(hours=5), "health", None, SMALL, 10, 1, 5, "fast", "health")
+        check = sold(spend_row(day + timedelta(hours=5), "health", None, SMALL, 10, 1, 5, "fast", "health"))
         yield check | {"api_key": "litellm-internal-health-check"}
         if day.weekday() == 6:  # A week's evaluation as one batch: LiteLLM writes one row with its cost.
             yield batch_cost(day + timedelta(hours=20))
         if (day.month, day.day) in ((6, 16), (6, 17), (6, 18)):  # Somebody changed the model group's default.
             for _ in range(150):
-                yield spend_row(moment(day), "analytics-prod", "analytics", BIG, draw.int(96_000, 112_000),
-                                draw.int(300, 512), 512, "fast", "report")
+                yield sold(spend_row(moment(day), "analytics-prod", "analytics", BIG, draw.int(96_000, 112_000),
+                                     draw.int(300, 512), 512, "fast", "report"))
 
 
 def batch_cost(at):
     prompt, completion = draw.int(52_000_000, 66_000_000), draw.int(5_000_000, 8_000_000)
     made, id = at - timedelta(hours=5), "batch_" + draw.ulid(at - timedelta(hours=5))
     row = spend_row(at, "research-prod", "research", BIG, prompt, completion, None, "large", "evaluation")
+    bill(made, BIG, prompt, completion, half=True)
     return row | {"request_id": id + "_batch_cost", "call_type": "aretrieve_batch",
                   "spend": cost(BIG, prompt, completion, batch=True), "endTime": iso(at),
                   "response": {"id": id, "object": "batch", "created_at": int(made.timestamp())}}
@@ -384,7 +424,9 @@ def batch_lines(at, count, key):
     made = at
     for number in range(count):
         groq = "req_" + draw.ulid(at)
-        answer = body(at, SMALL, usage(draw.tailed(3_000, 60_000), draw.tailed(100, 900)))
+        counts = usage(draw.tailed(3_000, 60_000), draw.tailed(100, 900))
+        bill(made, SMALL, counts["prompt_tokens"], counts["completion_tokens"], half=True)
+        answer = body(at, SMALL, counts)
         answer["x_groq"] = {"id": groq}
         del answer["service_tier"]
         entry = {"id": "batch_req_out_" + draw.ulid(at), "custom_id": f"ticket-{number + 1}",
@@ -429,14 +471,68 @@ def voice_files():
                 local = (at + timedelta(hours=2)).strftime("%Y-%m-%d %H:%M:%S")  # Berlin, in summer
                 id, took = "v-" + draw.hex(20), f"0.{draw.int(200, 999)}"
                 if draw.one_in(4):
-                    write([local, id, "/v1/audio/speech", 200, took, "canopylabs/orpheus-v1-english", "",
-                           draw.int(80, 900)])
+                    characters = draw.int(80, 900)
+                    write([local, id, "/v1/audio/speech", 200, took, "canopylabs/orpheus-v1-english", "", characters])
+                    bill_speech(at, "canopylabs/orpheus-v1-english", characters=characters)
                 else:
-                    write([local, id, "/v1/audio/transcriptions", 200, took, "whisper-large-v3",
-                           f"{draw.tailed(3, 1_900)}.{draw.int(0, 9)}", ""])
+                    whole, tenth = draw.tailed(3, 1_900), draw.int(0, 9)
+                    write([local, id, "/v1/audio/transcriptions", 200, took, "whisper-large-v3", f"{whole}.{tenth}",
+                           ""])
+                    bill_speech(at, "whisper-large-v3", seconds=whole + tenth / 10)
         if month == 6:
             out.write("2026-06-09 10:00:00,v-broken,/v1/audio/speech,200\r\n")
         yield f"logs/voice/voice-2026-{month:02}.csv", out.getvalue().encode()
+
+
+# -- What providers answer when they are asked, on the night of the demo ---------
+
+
+def unseen():
+    """What no log shows: speech since the service moved, and a key that is used past the gateway."""
+    other = Draw(SEED + 1)
+    for day in (16, 17, 18):
+        start = datetime(2026, 6, day, 1, 30, tzinfo=timezone.utc)
+        if day > 16:
+            for n in range(7):
+                bill_speech(start + timedelta(hours=8, minutes=20 * n), "whisper-large-v3", seconds=other.int(30, 1_500))
+        for n in range(180):
+            at = start + timedelta(seconds=20 * n)
+            bill(at, BIG, other.tailed(9_000, 40_000), other.tailed(100, 900))
+
+
+def usd(pico):
+    return round(pico / 10**12, 6)
+
+
+def answer_files():
+    unseen()
+    told = "2026-06-19T01:30:00Z"
+    rows = []
+    for (day, model), (requests, prompt, cached, completion, pico) in sorted(billed.items(), key=lambda it: it[0]):
+        if day.month == 6 and day < NOW.date():
+            midnight = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+            rows.append({"organization_name": "Example", "timestamp": int(midnight.timestamp()), "model": model,
+                         "num_requests": requests, "n_context_tokens_total": prompt,
+                         "n_non_cached_context_tokens_total": prompt - cached,
+                         "n_generated_tokens_total": completion, "cost": usd(pico)})
+    lines = ",\n".join(map(line, rows))
+    yield "answers/groq-activity-2026-06.json", f'{{"fetched_at":"{told}","object":"list","data":[\n{lines}\n]}}\n'.encode()
+    # OpenAI tells keys by their ids. Nothing of this goes through the gateway.
+    buckets = []
+    other = Draw(SEED + 2)
+    for day in range(1, 19):
+        start = int(datetime(2026, 6, day, tzinfo=timezone.utc).timestamp())
+        results = []
+        if day in (15, 16, 17, 18):
+            results.append({"object": "organization.usage.completions.result", "project_id": "proj_research",
+                            "api_key_id": "key_MadeUpEval01", "model": "gpt-4.1-mini-2025-04-14", "batch": False,
+                            "service_tier": "default", "num_model_requests": other.int(300, 900),
+                            "input_tokens": other.int(2_000_000, 9_000_000), "input_cached_tokens": 0,
+                            "output_tokens": other.int(200_000, 700_000)})
+        buckets.append({"object": "bucket", "start_time": start, "end_time": start + 86_400, "results": results})
+    lines = ",\n".join(map(line, buckets))
+    yield ("answers/openai-usage-2026-06.json",
+           f'{{"fetched_at":"{told}","object":"page","has_more":false,"next_page":null,"data":[\n{lines}\n]}}\n'.encode())
 
 
 def packed(name, content):
@@ -450,7 +546,7 @@ def packed(name, content):
 
 def main():
     here, differ = Path(__file__).resolve().parent, []
-    for files in (gateway_files(), litellm_files(), batch_files(), voice_files()):
+    for files in (gateway_files(), litellm_files(), batch_files(), voice_files(), answer_files()):
         for name, content in files:
             path = here / name
             if sys.argv[1:] == ["--check"]:

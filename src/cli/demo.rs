@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, listing, progress, run as night, status};
+use super::{Failure, Outcome, Session, listing, progress, reconcile, run as night, status};
 use crate::{
     book::{Book, layout::DayTable},
     budgets::Forecast,
@@ -15,6 +15,7 @@ use crate::{
     ingest::{self, Broken, Note, Options, stored},
     night::{Done, Night},
     periods::{Calendar, Period},
+    reconcile::Unlogged,
     report::{Status, Subject, Top},
     runs::{self, RunRecord, Stage, StageRecord},
     tally::{IngestTally, Reasons, SourceTally},
@@ -86,6 +87,8 @@ struct Told {
     /// What has been spent, and by which models the most of it.
     status: Status,
     models: Top,
+    /// What providers report and no log shows.
+    unlogged: Vec<Unlogged>,
     /// What people hear of.
     headlines: Vec<String>,
 }
@@ -110,6 +113,10 @@ impl Told {
         let status = Status::of(book, config, now)?;
         let calendar = Calendar { zone: config.book.timezone, week_start: config.book.week_start };
         let models = Top::of(book, config, Subject::Models, calendar.period_of(now, Period::Month), now)?;
+        let mut unlogged = Vec::new();
+        for day in book.days(DayTable::Unlogged)?.into_iter().filter(|day| *day >= status.reconciled_from) {
+            unlogged.extend(crate::reconcile::unlogged(book, day)?);
+        }
         let mut quarantined = Vec::new();
         for source in &config.sources {
             quarantined.extend(stored::quarantined(book, &source.name)?);
@@ -125,7 +132,19 @@ impl Told {
         let alerts = done.alerts.iter().flat_map(|done| done.alerts.iter().map(|alert| alert.headline.clone()));
         let weeks = done.weekly.iter().flat_map(|done| done.mailed.iter().map(|mailed| mailed.subject.clone()));
         let headlines = alerts.chain(weeks).collect();
-        Ok(Self { tally, notes, quarantined, fingerprints, requests, days, unpriced, status, models, headlines })
+        Ok(Self {
+            tally,
+            notes,
+            quarantined,
+            fingerprints,
+            requests,
+            days,
+            unpriced,
+            status,
+            models,
+            unlogged,
+            headlines,
+        })
     }
 }
 
@@ -162,6 +181,7 @@ impl Story<'_> {
             text.push_str(&format!("failed: {error}\n"));
         }
         text.push_str(&self.spend());
+        text.push_str(&self.providers());
         text.push_str(&self.mails());
         let shown = self.dir.join("book").join("charges").join("date=*").join("charges.parquet");
         text.push_str(&format!(
@@ -197,6 +217,16 @@ impl Story<'_> {
             "\nEach request is charged at the price of its time, to the last digit. Spent in {}:\n\n{budgets}\n{models}\n{}",
             status.month.name,
             status::coverage_text(status)
+        )
+    }
+
+    /// What providers say of the same days, and why that is something else.
+    fn providers(&self) -> String {
+        let Told { status, unlogged, .. } = self.told;
+        format!(
+            "\nWhat providers report, from saved answers, since {}; each difference is the sum of its causes:\n\n{}",
+            status.reconciled_from,
+            reconcile::story(&status.reconciled, unlogged)
         )
     }
 
@@ -282,6 +312,7 @@ impl Story<'_> {
         let next = [
             ("where every budget stands, and why one is not certain", format!("{start} status")),
             ("who spent the most, against last month; or teams, keys, users", format!("{start} top models")),
+            ("what providers report and no log shows, day by day", format!("{start} reconcile")),
             ("what is well, and what is not (one source has gone silent)", format!("{start} doctor")),
             ("the same night once more: nothing is counted twice", format!("{start} ingest")),
             ("and nothing is priced twice, until a price, a key or a team changes", format!("{start} price")),

@@ -7,14 +7,14 @@ use clap::Args;
 
 use super::{
     Failure, Outcome, Session, day,
-    listing::{Cell, Column, Listing, Page, To, counted},
+    listing::{self, Cell, Column, Listing, Page, To, counted},
 };
 use crate::{
     book::Book,
     money::Usd,
     night::Prices,
     reconcile::{self, Cause, Causes, Compared, Line, Options, Rebuilt, Unlogged, Verdict},
-    report::render::words,
+    report::{Provider, Reconciled, render::words},
     time::Day,
 };
 
@@ -286,18 +286,44 @@ fn named(line: &Line) -> String {
 
 /// The causes of a line's difference, the largest first.
 fn why(line: &Line) -> String {
-    let (causes, shown): (&Causes, &dyn Fn(i128) -> String) = match (&line.cost, &line.tokens) {
-        (Some(cost), _) => (&cost.causes, &|pico| words::moved(usd(pico))),
-        (None, Some(tokens)) => {
-            (&tokens.causes, &|number| format!("{}{}", if number > 0 { "+" } else { "" }, words::signed(whole(number))))
-        }
-        (None, None) => return String::new(),
-    };
+    match (&line.cost, &line.tokens) {
+        (Some(cost), _) => told(&cost.causes, &|pico| words::moved(usd(pico))),
+        (None, Some(tokens)) => told(&tokens.causes, &tokens_moved),
+        (None, None) => String::new(),
+    }
+}
+
+fn tokens_moved(number: i128) -> String {
+    format!("{}{}", if number > 0 { "+" } else { "" }, words::signed(whole(number)))
+}
+
+fn told(causes: &Causes, shown: &dyn Fn(i128) -> String) -> String {
     let mut found: Vec<(Cause, i128)> = Cause::ALL.iter().map(|&cause| (cause, causes[cause])).collect();
     found.retain(|(_, part)| *part != 0);
     found.sort_by_key(|(cause, part)| (std::cmp::Reverse(part.unsigned_abs()), *cause));
     let told = found.into_iter().map(|(cause, part)| format!("{} {}", cause.text(), shown(part)));
     told.collect::<Vec<_>>().join(", ")
+}
+
+/// What the comparison of each provider comes to, for the demo: both sides, the
+/// causes, and whose key it is that no log shows.
+pub(super) fn story(reconciled: &Reconciled, unlogged: &[Unlogged]) -> String {
+    let row = |(name, it): (&String, &Provider)| {
+        let days = i64::try_from(it.days.len()).unwrap_or(i64::MAX);
+        let (ours, theirs, why) = match (&it.cost, &it.tokens) {
+            (Some(of), _) => {
+                (usd(of.ours).shown(), usd(of.theirs).shown(), told(&of.causes, &|pico| words::moved(usd(pico))))
+            }
+            (None, Some(of)) => {
+                (counted(whole(of.ours), "token"), counted(whole(of.theirs), "token"), told(&of.causes, &tokens_moved))
+            }
+            (None, None) => Default::default(),
+        };
+        vec![name.clone(), days.to_string(), ours, theirs, why]
+    };
+    let rows: Vec<Vec<String>> = reconciled.providers.iter().map(row).collect();
+    let both = listing::words(&["provider", "days", "our logs", "they report", "why"], &rows);
+    format!("{both}\n{}", bypass(unlogged).text(false))
 }
 
 /// Traffic that no log shows, by the key and whose it is.

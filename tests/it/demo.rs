@@ -86,7 +86,8 @@ fn the_demo_tells_what_it_did_and_a_second_run_changes_nothing() {
         assert!(after == expect, "a second run changed a file");
 
         let ingest = spendbook(dir, &["--config", CONFIG, "--now", NOW, "ingest"]);
-        assert!(ingest.out.ends_with("nothing new: no day changed\n"), "{}", ingest.out);
+        assert!(ingest.out.contains("\nnothing new: no day changed\n"), "{}", ingest.out);
+        assert!(ingest.out.ends_with("\nopenai-usage: the recorded answers are as they were\n"), "{}", ingest.out);
     });
 }
 
@@ -117,10 +118,12 @@ fn the_doctor_finds_the_demo_well_but_for_its_silent_source() {
             (
                 0,
                 vec![
-                    "warning  source voice    nothing since 2026-06-16T16:40:31Z, for 57 h; `silent_after` is 36 h: look \
-                     whether its gateway still writes there, or raise `silent_after`",
+                    "warning  source voice         nothing since 2026-06-16T16:40:31Z, for 57 h; `silent_after` is 36 h: \
+                     look whether its gateway still writes there, or raise `silent_after`",
+                    "warning  reconcile            10 lines since 2026-05-20 where logs and providers differ without a known \
+                     reason: `spendbook reconcile` shows what is in no log, and whose key it is",
                     "",
-                    "no problem, 1 warning"
+                    "no problem, 2 warnings"
                 ]
             )
         );

@@ -91,6 +91,7 @@ fn everybody_says_the_same_of_what_no_log_shows() {
         assert_eq!(row(&page, "not_in_logs", "key", "ghost")["cost"], "0.600000000000");
         assert_eq!(csv(&run, "SELECT sum(cost) AS c, sum(requests) AS n FROM unlogged"), format!("{ALL},5"));
         assert_eq!(csv(&run, "SELECT sum(cost) AS c FROM unlogged WHERE team = 'chat'"), OF_CHAT);
+        assert_eq!(csv(&run, "SELECT sum(requests) AS n, sum(output_tokens) AS t FROM totals"), "25,270");
         // Never a charge, or usage.
         assert_eq!(csv(&run, "SELECT sum(cost) AS c, count(*) AS n FROM charges"), "2.400000000000,20");
         assert_eq!(csv(&run, "SELECT count(*) AS n FROM usage"), "20");
