@@ -21,7 +21,7 @@ use std::{
 };
 
 const USAGE: &str = "\
-usage: workload --out DIR [--lines 5000000] [--days 10] [--files-per-day 1] [--start 2026-05-04] [--seed 1]
+usage: workload --out DIR [--lines 5000000] [--days 10] [--files-per-day 1] [--start 2026-05-04] [--seed 1] [--teams 60]
 writes DIR/gateway-DATE.jsonl for every day, or DIR/gateway-DATE.N.jsonl for several files a day
 ";
 
@@ -34,6 +34,7 @@ struct Arguments {
     /// Days since 1970.
     start: i64,
     seed: u64,
+    teams: u64,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +56,7 @@ fn arguments() -> Result<Arguments, String> {
         files_per_day: 1,
         start: days_of("2026-05-04").unwrap_or_default(),
         seed: 1,
+        teams: 60,
     };
     let mut rest = env::args().skip(1);
     while let Some(name) = rest.next() {
@@ -70,11 +72,15 @@ fn arguments() -> Result<Arguments, String> {
             "--files-per-day" => found.files_per_day = number(&name, &value)?,
             "--start" => found.start = days_of(&value).ok_or_else(|| format!("`{value}` is no date"))?,
             "--seed" => found.seed = number(&name, &value)?,
+            "--teams" => found.teams = number(&name, &value)?,
             _ => return Err(format!("`{name}` is unknown")),
         }
     }
     if found.out.as_os_str().is_empty() {
         return Err("`--out` is missing".to_owned());
+    }
+    if found.teams == 0 {
+        return Err("`--teams` is 0: somebody has to ask".to_owned());
     }
     Ok(found)
 }
@@ -86,7 +92,7 @@ fn number<T: FromStr<Err: Display>>(name: &str, value: &str) -> Result<T, String
 /// Writes all files, on every core.
 fn write_all(arguments: &Arguments) -> io::Result<()> {
     fs::create_dir_all(&arguments.out)?;
-    let shapes = Shapes::new();
+    let shapes = Shapes::new(arguments.teams);
     let files = arguments.days * arguments.files_per_day;
     let next = AtomicU64::new(0);
     let threads = thread::available_parallelism()?.get();
@@ -246,7 +252,6 @@ struct Team {
     models: [&'static str; 3],
 }
 
-const TEAMS: u64 = 60;
 const SUBJECTS: [&str; 12] = [
     "search",
     "chatbot",
@@ -278,9 +283,9 @@ const MODELS: [&str; 12] = [
 const PURPOSES: [&str; 5] = ["prod", "staging", "dev", "prod-eu", "prod-batch"];
 
 impl Shapes {
-    fn new() -> Self {
+    fn new(teams: u64) -> Self {
         let mut random = Random(0x7ea5);
-        let teams: Vec<Team> = (0..TEAMS)
+        let teams: Vec<Team> = (0..teams)
             .map(|number| {
                 let subject = SUBJECTS[index(number) % SUBJECTS.len()];
                 let name = if number < 12 { subject.to_owned() } else { format!("{subject}-{}", number / 12 + 1) };

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from names import AMOUNTS, METERS
+
 setcontext(Context(prec=60, rounding=ROUND_HALF_EVEN))
 
 COLUMN = {
@@ -32,10 +34,8 @@ COLUMN = {
     "cache_write_1h_tokens": "cache_write_cost",
     "output_tokens": "output_cost",
 }
-METERS = [*COLUMN, "audio_ms", "characters", "images", "web_searches", "page_visits", "code_ms", "browser_ms"]
 CACHE = ("cached_input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 PARTS = ["input_cost", "cached_input_cost", "cache_write_cost", "output_cost", "other_cost"]
-AMOUNTS = [*PARTS, "cost", "list_cost", "cache_savings", "batch_savings"]
 KINDS = ["contract", "list", "fallback"]
 CERTAINTY = {"contract": 1, "list": 2, "fallback": 3, "unpriced": 4}
 SUFFIX = {"": 1, "k": 10**3, "M": 10**6, "s": 10**3, "m": 60 * 10**3, "h": 3600 * 10**3}

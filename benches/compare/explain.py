@@ -9,6 +9,7 @@ a real book; an id that is in no file is looked for in all of them.
     python3 benches/compare/explain.py --logs DIR [--runs 5] [--spendbook PATH]
 """
 
+import argparse
 import datetime
 import os
 import random
@@ -18,16 +19,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-import ingest
-import price
+from workspace import workspace
 
 DAYS = 100
 
 
 def main():
-    arguments = ingest.parse_arguments()
+    arguments = parse_arguments()
     ours = str(Path(arguments.spendbook).resolve())
-    work = price.workspace(Path(arguments.logs).resolve(), ".compare-explain")
+    logs = Path(arguments.logs).resolve()
+    work = workspace(logs / ".compare-explain", f"{logs}/gateway-*.jsonl")
     for stage in ["ingest", "price"]:
         subprocess.run([ours, stage, "-q"], cwd=work, check=True)
     days = sorted(path.name for path in (work / "book/usage").iterdir())
@@ -44,6 +45,14 @@ def main():
             assert done.returncode == status, done
             times.append((datetime.datetime.now() - begin).total_seconds())
         print(f"{what}: {statistics.median(times[1:]):.2f} s, at most {max(times[1:]):.2f} s")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--logs", required=True, help="directory that benches/workload.rs wrote")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--spendbook", default="target/release/spendbook")
+    return parser.parse_args()
 
 
 def link(book, days, repeated):
