@@ -36,6 +36,10 @@ pub(crate) enum Extent {
 pub(crate) struct World {
     /// In dollars a month: of `chat`, of `lab`, of the organization.
     pub(crate) budgets: [Option<i64>; 3],
+    /// What the three may do; see [`LIMITS`].
+    pub(crate) limits: [[Option<i64>; 2]; 3],
+    /// At how many percent of a budget somebody is told; none are the usual ones.
+    pub(crate) thresholds: Option<&'static [u16]>,
     pub(crate) extent: Extent,
     /// Bytes that ingest may take: hardly any, and it spills.
     pub(crate) memory: usize,
@@ -68,6 +72,12 @@ pub(crate) enum Step {
         of: usize,
         dollars: Option<i64>,
     },
+    /// Somebody may do more or less.
+    Limits {
+        of: usize,
+        limits: [Option<i64>; 2],
+    },
+    Thresholds(Option<&'static [u16]>),
     Night(Night),
 }
 
@@ -77,8 +87,27 @@ pub(crate) struct Night {
     /// By so many hours later than the one before; clocks are set back, too.
     pub(crate) hours: i64,
     pub(crate) fault: Option<Fault>,
+    /// What the mail server does.
+    pub(crate) post: Option<Misdeed>,
     /// Another one is started at the same moment.
     pub(crate) is_double: bool,
+    /// It is run once more, with nothing new.
+    pub(crate) is_repeated: bool,
+}
+
+/// What goes wrong at the mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misdeed {
+    /// One reader does not exist there.
+    Refuses,
+    /// One reader is to be tried later.
+    Defers,
+    /// It leaves in the middle of a mail.
+    Drops,
+    /// It takes a mail, and leaves before it has said so.
+    TakesAndDrops,
+    /// It will have none at all.
+    IsClosed,
 }
 
 /// What a log says.
@@ -99,6 +128,8 @@ pub(crate) struct Version {
     pub(crate) micros: i64,
     pub(crate) model: &'static str,
     pub(crate) key: Option<&'static str>,
+    /// What the log claims.
+    pub(crate) team: Option<&'static str>,
     pub(crate) tier: Option<&'static str>,
     pub(crate) http_status: i64,
     pub(crate) usage: Option<Usage>,
@@ -127,6 +158,13 @@ pub(crate) struct Price {
 pub(crate) const METERS: [&str; 3] = ["input_tokens", "cached_input_tokens", "output_tokens"];
 const MODELS: [&str; 4] = ["alpha", "beta", "alpha", "new"];
 /// By registry, by convention of two teams, of nobody.
+/// What `chat`, `lab` and everybody together are limited in, by two keys of the
+/// config each; of the first one any number means that `alpha` alone is allowed.
+pub(crate) const LIMITS: [[&str; 2]; 3] = [
+    ["allowed_models", "rate_limit_rpm"],
+    ["max_tokens_per_request", "rate_limit_tpm"],
+    ["rate_limit_rpm", "rate_limit_tpm"],
+];
 const KEYS: [&str; 5] = ["robot", "chat-prod", "chat-prod", "lab-dev", "stranger"];
 
 impl Version {
@@ -142,7 +180,7 @@ impl Version {
             self.model,
             self.http_status,
         );
-        for (name, value) in [("key", self.key), ("service_tier", self.tier)] {
+        for (name, value) in [("key", self.key), ("team", self.team), ("service_tier", self.tier)] {
             if let Some(value) = value {
                 write!(line, ",\"{name}\":\"{value}\"").expect("a text takes it");
             }
@@ -177,8 +215,8 @@ impl Price {
 pub(crate) fn of(seed: u64) -> History {
     // Neighbouring seeds must not be similar, and no state may be zero.
     let mixed = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Maker { dice: Dice((mixed ^ (mixed >> 31)) | 1), now: 0, requests: Vec::new(), prices: Vec::new(), broken: 0 }
-        .history()
+    let dice = Dice((mixed ^ (mixed >> 31)) | 1);
+    Maker { dice, now: 0, requests: Vec::new(), prices: Vec::new(), broken: 0, changes: 40 }.history()
 }
 
 struct Maker {
@@ -189,6 +227,8 @@ struct Maker {
     requests: Vec<Version>,
     prices: Vec<Price>,
     broken: usize,
+    /// A night of such a small book changes it so often, or less.
+    changes: usize,
 }
 
 impl Maker {
@@ -211,26 +251,52 @@ impl Maker {
         self.first_prices();
         let prices = self.prices.clone();
         let budgets = [(); 3].map(|()| self.budget());
-        let extent = match self.dice.below(20) {
+        let limits = [0, 1, 2].map(|of| self.limits(of));
+        let thresholds = self.thresholds();
+        let extent = match self.dice.below(40) {
             0 => Extent::Whole,
-            1..=2 => Extent::Unread,
+            1..=4 => Extent::Unread,
             _ => Extent::Books,
         };
-        let world = World { budgets, extent, memory: self.pick(&[1 << 28, 1 << 28, 1 << 28, 0]), prices };
+        if extent != Extent::Books {
+            self.changes = 90;
+        }
+        let world =
+            World { budgets, limits, thresholds, extent, memory: self.pick(&[1 << 28, 1 << 28, 1 << 28, 0]), prices };
         let mut steps = Vec::new();
-        for night in 0..self.pick(&[1, 1, 2, 2, 3]) {
+        for night in 0..self.pick(&[1, 1, 1, 2, 2, 3]) {
             let events = usize::from(night == 0) + self.dice.below(4);
             steps.extend((0..events).map(|_| self.event()));
             let night = self.night();
             self.now += night.hours * HOUR;
             steps.push(Step::Night(night));
         }
-        steps.push(Step::Night(Night { hours: 24, fault: None, is_double: false }));
+        // In the end everything is put right.
+        let is_marred = |step: Option<&Step>| matches!(step, Some(Step::Night(night)) if night.fault.is_some());
+        if is_marred(steps.last()) || self.chance(30) {
+            let is_repeated = self.chance(40);
+            steps.push(Step::Night(Night { hours: 24, fault: None, post: None, is_double: false, is_repeated }));
+        }
         History { begins, world, steps }
     }
 
     fn budget(&mut self) -> Option<i64> {
         self.chance(75).then(|| self.pick(&[10, 40, 100, 250]))
+    }
+
+    fn thresholds(&mut self) -> Option<&'static [u16]> {
+        self.pick(&[None, None, Some(&[50, 100, 200][..]), Some(&[1, 20, 99])])
+    }
+
+    fn limits(&mut self, of: usize) -> [Option<i64>; 2] {
+        LIMITS[of].map(|what| {
+            let some: [i64; 2] = match what {
+                "rate_limit_rpm" => [1, 2],
+                "rate_limit_tpm" => [5, 9_000_000],
+                _ => [1, 2_000_000],
+            };
+            self.chance(40).then(|| self.pick(&some))
+        })
     }
 
     fn event(&mut self) -> Step {
@@ -239,7 +305,11 @@ impl Maker {
             0 => Step::Copy { source, file },
             1 => Step::Remove { source, file },
             2..=4 => Step::Price(self.correction()),
-            5..=6 => Step::Budget { of: self.dice.below(3), dollars: self.budget() },
+            5 => Step::Budget { of: self.dice.below(3), dollars: self.budget() },
+            6 => match self.dice.below(4) {
+                3 => Step::Thresholds(self.thresholds()),
+                of => Step::Limits { of, limits: self.limits(of) },
+            },
             _ => {
                 let count = 1 + self.dice.below(4);
                 Step::Log { source, file, lines: (0..count).map(|_| self.line()).collect() }
@@ -256,8 +326,7 @@ impl Maker {
             4 => -24 * self.below(35),
             _ => 24,
         };
-        // A night of such a small book changes it so often, or less.
-        let at = self.dice.below(28);
+        let at = self.dice.below(self.changes);
         let fault = match self.dice.below(20) {
             0..=1 => Some(Fault::DiesBefore(at)),
             2..=3 => Some(Fault::Tears(at)),
@@ -266,7 +335,15 @@ impl Maker {
             7 => Some(Fault::Fails(at)),
             _ => None,
         };
-        Night { hours, fault, is_double: self.chance(5) }
+        let post = match self.dice.below(20) {
+            0 => Some(Misdeed::Refuses),
+            1 => Some(Misdeed::Defers),
+            2 => Some(Misdeed::Drops),
+            3 => Some(Misdeed::TakesAndDrops),
+            4 => Some(Misdeed::IsClosed),
+            _ => None,
+        };
+        Night { hours, fault, post, is_double: self.chance(5), is_repeated: self.chance(10) }
     }
 
     fn line(&mut self) -> Line {
@@ -291,6 +368,9 @@ impl Maker {
         if self.chance(10) {
             version.key = None;
         }
+        if self.chance(10) {
+            version.team = None;
+        }
         if let Some(usage) = version.usage.filter(|_| !self.chance(10)) {
             let output = usage.output * self.pick(&[1, 1, 2, 3]);
             version.usage = Some(Usage { output, ..usage });
@@ -303,10 +383,13 @@ impl Maker {
 
     fn request(&mut self) -> Version {
         let today = self.now.div_euclid(DAY) * DAY;
+        let last = self.requests.last().map_or(today, |request| request.micros);
         let micros = match self.dice.below(20) {
-            0..=11 => today - DAY + self.below(24 * 60) * MINUTE,
+            // Within a minute of another one, or just not.
+            0..=3 => last + self.pick(&[0, 20, 40, 60]) * (MINUTE / 60),
+            4..=11 => today - DAY + self.below(24 * 60) * MINUTE,
             // Around a midnight.
-            12..=16 => today - self.below(2) * DAY + (self.below(40) - 25) * MINUTE,
+            12..=17 => today - self.below(2) * DAY + (self.below(40) - 25) * MINUTE,
             // Late, and in another month; of few days, as each costs time.
             _ => today - self.pick(&[3, 30]) * DAY + self.below(24 * 60) * MINUTE,
         };
@@ -321,6 +404,7 @@ impl Maker {
             micros,
             model: self.pick(&MODELS),
             key: Some(self.pick(&KEYS)),
+            team: self.pick(&[None, None, None, Some("lab"), Some("ghost")]),
             tier: self.pick(&[None, None, None, Some("flex"), Some("batch")]),
             http_status: 200,
             usage: Some(usage),

@@ -14,18 +14,19 @@ use super::history::{METERS, MINUTE, Price, Usage, Version};
 pub(crate) struct Charge {
     pub(crate) micros: i64,
     last: i64,
-    id: String,
-    model: &'static str,
-    key: Option<&'static str>,
-    tier: Option<&'static str>,
+    pub(crate) id: String,
+    pub(crate) model: &'static str,
+    pub(crate) key: Option<&'static str>,
+    pub(crate) team_reported: Option<&'static str>,
+    pub(crate) tier: Option<&'static str>,
     status: &'static str,
-    usage: Option<Usage>,
+    pub(crate) usage: Option<Usage>,
     pub(crate) team: Option<&'static str>,
-    team_basis: &'static str,
+    pub(crate) team_basis: &'static str,
     parts: [Option<i128>; 3],
     /// In pico-dollars.
     pub(crate) cost: Option<i128>,
-    basis: &'static str,
+    pub(crate) basis: &'static str,
 }
 
 /// Merged and priced, as is known on an instant.
@@ -51,10 +52,12 @@ fn charge(versions: &[&Version], prices: &[Price], known_on: i64) -> Charge {
     let winner = versions.iter().min_by_key(|it| (it.usage.is_none(), Reverse(output(it)), is_error(it)));
     let winner = winner.expect("a request has a version");
     let key = versions.iter().filter_map(|version| version.key).min();
+    let team_reported = versions.iter().filter_map(|version| version.team).min();
     let (team, team_basis) = match key {
         Some("robot") => (Some("lab"), "registry"),
         Some("chat-prod") => (Some("chat"), "convention"),
         Some("lab-dev") => (Some("lab"), "convention"),
+        _ if team_reported == Some("lab") => (Some("lab"), "reported"),
         _ => (None, "none"),
     };
     let micros = versions.iter().map(|version| version.micros).min().expect("a request has a version");
@@ -64,6 +67,7 @@ fn charge(versions: &[&Version], prices: &[Price], known_on: i64) -> Charge {
         id: winner.request_id(),
         model: winner.model,
         key,
+        team_reported,
         tier: versions.iter().filter_map(|version| version.tier).min(),
         status: status(winner),
         usage: winner.usage,
@@ -140,13 +144,19 @@ pub(crate) fn usd(pico: i128) -> String {
 pub(crate) type Row = BTreeMap<String, String>;
 
 impl Charge {
+    /// What it is known to cost.
+    pub(crate) fn known_cost(&self) -> i128 {
+        self.cost.unwrap_or(0)
+    }
+
     /// What is compared of `charges`.
-    pub(crate) const COLUMNS: [&str; 18] = [
+    pub(crate) const COLUMNS: [&str; 19] = [
         "ts",
         "ts_last",
         "request_id",
         "model",
         "key",
+        "team_reported",
         "tier",
         "status",
         "quality",
@@ -172,6 +182,7 @@ impl Charge {
             ("request_id", text(&self.id)),
             ("model", text(self.model)),
             ("key", self.key.and_then(text)),
+            ("team_reported", self.team_reported.and_then(text)),
             ("tier", self.tier.and_then(text)),
             ("status", text(self.status)),
             ("quality", text(if self.usage.is_some() { "reported" } else { "missing" })),

@@ -96,6 +96,7 @@ pub(crate) struct SmtpServer {
     /// Its certificate, which signs itself.
     pub(crate) certificate: String,
     kept: Arc<Mutex<Kept>>,
+    faults: Arc<Mutex<Vec<Fault>>>,
 }
 
 impl SmtpServer {
@@ -111,10 +112,10 @@ impl SmtpServer {
         let tls = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let tls = Arc::new(tls.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server =
-            Self { port: listener.local_addr().unwrap().port(), certificate: own.cert.pem(), kept: Arc::default() };
-        let kept = Arc::clone(&server.kept);
+        let port = listener.local_addr().unwrap().port();
         let faults = Arc::new(Mutex::new(manners.faults.clone()));
+        let server = Self { port, certificate: own.cert.pem(), kept: Arc::default(), faults: Arc::clone(&faults) };
+        let kept = Arc::clone(&server.kept);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
@@ -133,6 +134,17 @@ impl SmtpServer {
             }
         });
         server
+    }
+
+    /// From now on it does these things, and none that it did before.
+    pub(crate) fn misbehave(&self, faults: Vec<Fault>) {
+        *self.faults.lock().unwrap() = faults;
+    }
+
+    /// As if it had just been started.
+    pub(crate) fn forget(&self) {
+        self.misbehave(Vec::new());
+        *self.kept.lock().unwrap() = Kept::default();
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
