@@ -1,5 +1,7 @@
 //! `spendbook query`: SQL over the tables of the book, and what there is to ask.
 
+use std::panic;
+
 use anyhow::Context;
 use clap::Args;
 use polars::prelude::*;
@@ -71,7 +73,12 @@ pub(super) fn answer(session: &Session, sql: &str, to: &To) -> Result<Outcome, F
     let config = session.config()?;
     let book = Book::open(&config.book_dir())?;
     let asked = Asked { book: &book, config: &config, now: session.clock.now() };
-    let answer = report::query(&asked, sql).map_err(|error| {
+    // What the engine cannot do may be a panic, which is told as any mistake is.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
+    let answer = report::query(&asked, sql);
+    panic::set_hook(hook);
+    let answer = answer.map_err(|error| {
         let code = if error.is_about_what_was_written() { 2 } else { 1 };
         Failure { error: QueryError::into(error), code }
     })?;

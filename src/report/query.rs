@@ -11,7 +11,7 @@
 mod frame;
 mod place;
 
-use std::{collections::BTreeMap, path::Path as FsPath, sync::Arc};
+use std::{collections::BTreeMap, path::Path as FsPath, sync::Arc, thread};
 
 use object_store::path::Path;
 use polars::{
@@ -33,6 +33,10 @@ use place::Mistake;
 const TRIES: usize = 5;
 /// Of the SQL, in a message.
 const SHOWN_LETTERS: usize = 120;
+/// Operators and conditions in one question; lists after `IN` may be longer.
+const MOST_OPERATORS: usize = 1_000;
+/// For so many of them, and then some. Only what is used of it is memory.
+const STACK_BYTES: usize = 512 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,10 @@ pub enum QueryError {
     Charges(#[from] ChargesError),
     #[error("`{sql}` is not a SELECT, and `query` only reads: begin with `SELECT` or `WITH`")]
     NotASelect { sql: String },
+    #[error(
+        "the SQL has {found} operators, expected at most {MOST_OPERATORS}: write a long list of values after `IN`, or ask in parts"
+    )]
+    TooDeep { found: usize },
     #[error(transparent)]
     Sql(Box<Mistake>),
     #[error("the table `{table}` cannot be made: {source}")]
@@ -57,7 +65,7 @@ impl QueryError {
     /// Whether the SQL is to be written differently, or the price book.
     pub fn is_about_what_was_written(&self) -> bool {
         match self {
-            Self::NotASelect { .. } | Self::Sql(_) => true,
+            Self::NotASelect { .. } | Self::TooDeep { .. } | Self::Sql(_) => true,
             Self::Table { source, .. } => matches!(**source, TableError::Prices(_)),
             _ => false,
         }
@@ -80,6 +88,10 @@ pub struct Answer {
 pub fn query(asked: &Asked<'_>, sql: &str) -> Result<Answer, QueryError> {
     if !is_select(sql) {
         return Err(QueryError::NotASelect { sql: shown(sql) });
+    }
+    let found = place::operators(sql);
+    if found > MOST_OPERATORS {
+        return Err(QueryError::TooDeep { found });
     }
     // Such as that a cast is done in another way in the engine's next version.
     set_warning_function(|text: &str, _: PolarsWarning| tracing::debug!("polars: {text}"));
@@ -134,12 +146,23 @@ fn frames(asked: &Asked<'_>, tables: &[&Table], files: &[Files]) -> Result<Vec<N
     tables.iter().zip(files).map(frame).collect()
 }
 
+/// The engine answers in a thread of its own: it calls itself once per operator,
+/// and what it cannot do is sometimes a panic, which ends that thread alone.
 fn answer(sql: &str, frames: Vec<Named>) -> PolarsResult<DataFrame> {
-    let mut context = SQLContext::new();
-    for (name, frame) in frames {
-        context.register(name, frame?);
-    }
-    context.execute(sql)?.collect()
+    let ask = || {
+        let mut context = SQLContext::new();
+        for (name, frame) in frames {
+            context.register(name, frame?);
+        }
+        context.execute(sql)?.collect()
+    };
+    thread::scope(|scope| {
+        let asked = thread::Builder::new().name("sql".to_owned()).stack_size(STACK_BYTES).spawn_scoped(scope, ask)?;
+        asked.join().unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            polars_bail!(ComputeError: "the engine cannot do this ({})", text.unwrap_or("it does not say why"))
+        })
+    })
 }
 
 /// The rows of these files.

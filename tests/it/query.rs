@@ -135,6 +135,9 @@ fn what_is_wrong_with_the_sql_is_said_with_its_place() {
         ("SELECT sum(cost cost) FROM charges", "line 1, column 17"),
         ("SELECT FROM WHERE", "WHERE"),
         ("SELECT 1; SELECT 2", "one"),
+        ("SELECT CAST(model AS DECIMAL(99, 99)) FROM charges", "the engine cannot do this"),
+        ("SELECT ts + INTERVAL '1 fortnight' FROM charges", "the engine cannot do this"),
+        (&format!("SELECT 1{}", "+1".repeat(2_000)), "the SQL has 2000 operators, expected at most 1000"),
         ("DROP TABLE usage", "is not a SELECT"),
         ("DELETE FROM usage", "is not a SELECT"),
         ("", "is not a SELECT"),
@@ -152,6 +155,17 @@ fn what_is_wrong_with_the_sql_is_said_with_its_place() {
     assert_eq!(run.run(&["query"]).code, 2);
     let ran = run.run(&["query", "--describe", "nothing"]);
     assert!(ran.code == 2 && ran.stderr.contains("`rollup`") && ran.stderr.contains("`budgets`"), "{ran:?}");
+}
+
+#[test]
+fn a_long_condition_and_a_longer_list_are_answered() {
+    let run = book();
+    let ids = |count: i64| (0..count).map(|number| format!("'chatcmpl-1-{number}'"));
+    let list = ids(5_000).collect::<Vec<_>>().join(", ");
+    let sql = format!("SELECT count(*) AS n FROM usage WHERE request_id IN ({list})");
+    assert_eq!(query(&run, &sql), "n\n24\n");
+    let any = ids(400).map(|id| format!("request_id = {id}")).collect::<Vec<_>>().join(" OR ");
+    assert_eq!(query(&run, &format!("SELECT count(*) AS n FROM usage WHERE {any}")), "n\n24\n");
 }
 
 #[test]

@@ -124,7 +124,27 @@ fn nearest(word: &str, tables: &[&Table]) -> Option<&'static str> {
 /// The words of SQL outside of its texts and comments, each with the byte at
 /// which it begins. What stands in double quotes is a name.
 pub(super) fn words(sql: &str) -> impl Iterator<Item = (usize, &str)> {
-    let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    pieces(sql).filter(|(_, piece)| piece.starts_with(is_of_word))
+}
+
+/// How many operators there are, and words that nest as operators do: the
+/// engine calls itself for each of them. Signs of two letters count twice.
+pub(super) fn operators(sql: &str) -> usize {
+    const WORDS: [&str; 11] =
+        ["and", "or", "not", "is", "in", "like", "between", "case", "union", "except", "intersect"];
+    let is_operator = |piece: &str| {
+        let is_sign = piece.starts_with(|c: char| c.is_ascii_punctuation() && !"(),;.\"'[]{}_`".contains(c));
+        is_sign || WORDS.iter().any(|word| word.eq_ignore_ascii_case(piece))
+    };
+    pieces(sql).filter(|(_, piece)| is_operator(piece)).count()
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Words, and signs one by one.
+fn pieces(sql: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         while let Some(first) = sql[at..].chars().next() {
@@ -143,7 +163,9 @@ pub(super) fn words(sql: &str) -> impl Iterator<Item = (usize, &str)> {
             } else if let Some(text) = rest.strip_prefix('\'') {
                 text.find('\'').map_or(rest.len(), |end| end + 2)
             } else {
-                first.len_utf8()
+                let start = at;
+                at += first.len_utf8();
+                return Some((start, &sql[start..at]));
             };
         }
         None
@@ -168,6 +190,17 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(words(sql), expect, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_nests_is_counted_and_no_list_or_text_is() {
+        for (sql, expect) in [
+            ("select 1+1 -- + 1\n, 'a + b', a IN (1, 2, 3), (((\"x-y\"", 3),
+            ("select a where b = 1 OR not c and d::date <> e", 8),
+            ("select a.b, [1], {2}; select 3", 0),
+        ] {
+            assert_eq!(operators(sql), expect, "{sql}");
         }
     }
 
