@@ -16,6 +16,7 @@ mod exports;
 mod faults;
 mod focus;
 mod formats;
+mod fuzz;
 mod http_client;
 mod import;
 mod journal;

@@ -1,0 +1,1 @@
+SELECT CASE WHEN input_tokens > 100 THEN 'long' ELSE 'short' END AS size, avg(latency_ms) FROM usage GROUP BY 1

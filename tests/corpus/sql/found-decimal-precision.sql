@@ -1,0 +1,1 @@
+SELECT CAST(model AS DECIMAL(99, 99)) FROM charges

@@ -1,0 +1,1 @@
+SELECT c.key, k.team, sum(c.cost) FROM charges c LEFT JOIN keys k ON c.key = k.key GROUP BY c.key, k.team

@@ -1,0 +1,1 @@
+SELECT meter, price_usd, per, valid_from FROM prices WHERE provider = 'groq' AND model LIKE 'llama%' ORDER BY model, meter

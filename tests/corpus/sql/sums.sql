@@ -1,0 +1,1 @@
+SELECT team, model_billed, count(*) AS requests, sum(cost) AS cost FROM charges WHERE date >= '2026-06-01' GROUP BY team, model_billed ORDER BY cost DESC LIMIT 10

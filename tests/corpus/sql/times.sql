@@ -1,0 +1,1 @@
+SELECT date_trunc('hour', ts) AS hour, count(*) FROM usage WHERE ts BETWEEN '2026-06-01' AND '2026-06-02' GROUP BY 1

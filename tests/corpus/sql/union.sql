@@ -1,0 +1,1 @@
+SELECT model FROM usage UNION ALL SELECT model FROM charges

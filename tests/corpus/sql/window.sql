@@ -1,0 +1,1 @@
+SELECT request_id, cost, sum(cost) OVER (PARTITION BY model) AS of_model FROM charges ORDER BY ts DESC LIMIT 3

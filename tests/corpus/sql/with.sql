@@ -1,0 +1,1 @@
+WITH days AS (SELECT date, sum(cost) AS cost FROM rollup GROUP BY date) SELECT date, cost FROM days WHERE cost IS NOT NULL ORDER BY 1
