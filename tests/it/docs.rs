@@ -5,7 +5,10 @@
 use std::{fs, path::Path};
 
 use spendbook::{
-    config::{Config, Source},
+    config::{
+        Config, Source,
+        templates::{Template, files},
+    },
     export::focus,
     ingest::{
         formats::{self, Reject, Skip},
@@ -141,6 +144,18 @@ A meter is a column of `usage`, and its name is what a price in `pricing/*.csv` 
         unlogged = columns(UNLOGGED.iter()),
         totals = columns(TOTALS.iter()),
     )
+}
+
+/// The schedules that `init` writes, as they are.
+#[test]
+fn the_schedules_are_those_of_init() {
+    let mut part = String::new();
+    for (name, text) in files(Template::Basic).iter().filter(|(name, _)| name.starts_with("deploy/")) {
+        let language = if name.ends_with("yaml") { "yaml" } else { "ini" };
+        part += &format!("\n`{name}`\n\n```{language}\n{}\n```\n", text.trim_end());
+    }
+    assert_eq!(part.matches("```").count(), 8);
+    check_generated_part("NIGHT.md", "<!-- schedules", "<!-- end -->", &(part + "\n"));
 }
 
 #[test]
