@@ -11,6 +11,10 @@ import duckdb
 
 # When the demo's night is: it is said in its first line, too.
 NOW = "2026-06-19T02:00:00Z"
+# What is compared: the demo's last month.
+MONTH = "date >= '2026-06-01' AND date < '2026-07-01'"
+# The pool of the demo is shared 60 to 40.
+SHARES = {"chatbot": 60, "research": 40}
 
 
 class Workspace:
@@ -51,3 +55,16 @@ class Workspace:
 def usd(text: str) -> Decimal:
     """An amount as it is written in CSV; nothing is nothing known."""
     return Decimal(text or 0)
+
+
+def sums(connection, by, where, table="charges") -> dict:
+    """Amounts by a column of the Parquet files, with DuckDB's own sum."""
+    answer = connection.execute(f'SELECT {by}, coalesce(sum(cost), 0) FROM {table} WHERE {where} GROUP BY 1')
+    return {str(name) if name is not None else "": cost for name, cost in answer.fetchall()}
+
+
+def share(pool: Decimal, team: str) -> Decimal:
+    """A team's part of a pool: down, and what is left goes to the first."""
+    parts = {name: (pool * percent / 100).quantize(Decimal("1e-12"), "ROUND_DOWN") for name, percent in SHARES.items()}
+    parts["chatbot"] += pool - sum(parts.values())
+    return parts.get(team, Decimal(0))

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import urllib.parse
 
+from amounts import shown as usd
 from browser import Browser, Failed
 
 NOW = "2026-06-19T02:00:00Z"
@@ -56,19 +57,6 @@ class Book:
     def page(self, name, *arguments):
         self.ask("-q", "report", "html", "--output", name, *arguments)
         return (pathlib.Path(self.place) / name).as_uri()
-
-
-def usd(amount):
-    """As the program shows it, worked out another way: from decimals."""
-    amount = decimal.Decimal(amount)
-    absolute = abs(amount)
-    places = 2
-    while absolute and absolute < decimal.Decimal(10) ** (1 - places) and places < 12:
-        places += 1
-    rounded = absolute.quantize(decimal.Decimal(10) ** -places, rounding=decimal.ROUND_HALF_EVEN)
-    whole, fraction = f"{rounded:,.{places}f}".split(".")
-    fraction = fraction.rstrip("0").ljust(2, "0") if places > 2 else fraction
-    return ("-" if amount < 0 and rounded else "") + f"${whole}.{fraction}"
 
 
 def equal(found, expected, what):
