@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub use budget_state::BudgetState;
-pub use freshness::{Heard, LastRuns, SourceState, last_heard};
+pub use freshness::{Heard, LastRuns, SourceState, TotalsState, last_heard};
 pub use html::{FIRST_LINE, HtmlError, HtmlPage, html};
 pub use query::{Answer, QueryError, query};
 pub use reconciled::{NotLogged, Provider, Reconciled};

@@ -1,8 +1,10 @@
 //! `spendbook status`: budgets now, and how far they can be trusted.
 
-use std::collections::BTreeMap;
+mod freshness;
 
 use clap::Args;
+
+pub(super) use freshness::behind_lines;
 
 use super::{
     Failure, Outcome, Session,
@@ -12,14 +14,10 @@ use super::{
 use crate::{
     book::Book,
     budgets::{Forecast, Gap, Lines, Method, Projection, Scope, Standing, Statement, percent},
-    charges::Behind,
-    config::Role,
     money::Usd,
     periods::PeriodSpan,
     reconcile::{Compared, Verdict},
-    report::{NotLogged, SourceState, Status, Unbudgeted},
-    runs::Past,
-    time::{Day, span_text},
+    report::{NotLogged, Status, Unbudgeted},
 };
 
 /// Shows every budget in its open period, how far spend is known, and how fresh
@@ -72,9 +70,12 @@ fn page(status: &Status) -> Page {
     page.list(budgets(status));
     page.say(remarks(status));
     page.data(lines(status));
-    page.say("\n").list(sources(status)).data(behind(status)).data(coverage(status)).data(providers(status));
+    page.say("\n").list(freshness::sources(status));
+    let totals = freshness::totals(status);
+    page.say(if totals.is_empty() { "" } else { "\n" }).list(totals);
+    page.data(freshness::behind(status)).data(coverage(status)).data(providers(status));
     page.say(format!("\n{}{}", coverage_text(status), reconciled_text(status)));
-    page.say(format!("{}{}", freshness_text(status), mails_text(status)));
+    page.say(format!("{}{}", freshness::text(status), mails_text(status)));
     page
 }
 
@@ -278,46 +279,6 @@ fn lines(status: &Status) -> Listing {
     listing
 }
 
-fn sources(status: &Status) -> Listing {
-    let columns = [
-        Column::text("source"),
-        Column::instant("last_record"),
-        Column::text("ago").in_table(),
-        Column::count("age_seconds").in_data(),
-        Column::count("silent_after_seconds").in_data(),
-        Column::text("role").in_data(),
-        Column::text("state"),
-    ];
-    let mut listing = Listing::new("sources", &columns);
-    for source in &status.sources {
-        let SourceState { name, role, last, silent_after_micros, is_silent } = source;
-        let age = last.map(|last| (status.now.micros() - last.micros()).max(0));
-        let state = match (last, is_silent) {
-            (None, _) => "never heard",
-            (_, true) => "silent",
-            (_, false) => "ok",
-        };
-        listing.push(vec![
-            name.as_str().into(),
-            (*last).into(),
-            age.map(span_text).into(),
-            age.map(|age| age / 1_000_000).into(),
-            (silent_after_micros / 1_000_000).into(),
-            if *role == Role::Check { "check" } else { "books" }.into(),
-            state.into(),
-        ]);
-    }
-    listing
-}
-
-fn behind(status: &Status) -> Listing {
-    let mut listing = Listing::new("one_step_apart", &[Column::text("day"), Column::text("behind")]);
-    for (day, behind) in &status.behind {
-        listing.push(vec![day.to_string().into(), behind.name().into()]);
-    }
-    listing
-}
-
 fn coverage(status: &Status) -> Listing {
     let columns =
         [Column::text("what"), Column::count("requests"), Column::usd("cost"), Column::percent("percent_of_requests")];
@@ -436,25 +397,6 @@ fn share_text(percent: i64) -> String {
     if percent < 1 { "below 1 %".to_owned() } else { format!("{percent} %") }
 }
 
-fn freshness_text(status: &Status) -> String {
-    let told = |what: &str, command: &str, run: Option<&Past>| match run {
-        None => format!("{what} never: run `spendbook {command}`"),
-        Some(run) => {
-            let ago = span_text((status.now.micros() - run.finished.micros()).max(0));
-            let failed = match run.failures {
-                0 => "",
-                _ => ", and a part of it failed: see its record in `runs/`",
-            };
-            format!("{what} {}, {ago} ago{failed}", run.finished)
-        }
-    };
-    let runs = &status.last_runs;
-    let read = told("last read", "ingest", runs.ingest.as_ref());
-    let priced = told("last priced", "price", runs.price.as_ref());
-    let behind: String = behind_lines(&status.behind).iter().map(|line| format!("{line}\n")).collect();
-    format!("{read}; {priced}\n{behind}")
-}
-
 /// Mails that have not arrived; those that another program sends are its affair.
 fn mails_text(status: &Status) -> String {
     let mails = |count: usize| listing::counted(i64::try_from(count).unwrap_or(i64::MAX), "mail");
@@ -467,24 +409,4 @@ fn mails_text(status: &Status) -> String {
         (Some(waiting), Some(failed)) => format!("{} not sent yet, {failed} could not be delivered", mails(waiting)),
     };
     format!("{said}: `spendbook deliver --dry-run` says why\n")
-}
-
-/// Which days' tables are one step apart, and what that means.
-pub(super) fn behind_lines(behind: &BTreeMap<Day, Behind>) -> Vec<String> {
-    let mut lines = Vec::new();
-    for which in [Behind::NotPriced, Behind::Charges, Behind::Rollup] {
-        let mut days = behind.iter().filter(|(_, it)| **it == which).map(|(day, _)| day);
-        let Some(first) = days.next() else { continue };
-        let when = match days.clone().next_back() {
-            None => format!("of {first}"),
-            Some(last) => format!("of {} days, {first} to {last},", days.count() + 1),
-        };
-        let what = match which {
-            Behind::NotPriced => format!("the usage {when} is not priced and not in these amounts"),
-            Behind::Charges => format!("the charges {when} are those of an earlier state of its usage"),
-            Behind::Rollup => format!("the totals {when} are missing, or those of an earlier state of its charges"),
-        };
-        lines.push(format!("one step apart: {what}: a run is going on, or run `spendbook price`"));
-    }
-    lines
 }

@@ -1,5 +1,6 @@
-//! How fresh it is: when each source was last heard, when the book was last
-//! read and priced, and which days' tables are one step apart.
+//! How fresh it is: when each source was last heard, what providers said in sum
+//! and when, when the book was last read and priced, and which days' tables are
+//! one step apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use crate::{
     runs::{self, Past, Stage},
     teams::{OverTime, Registry},
     time::{Day, Instant},
+    totals,
 };
 
 /// When each source was last heard, by its name.
@@ -104,6 +106,39 @@ pub(super) fn sources(book: &Book, config: &Config, now: Instant) -> Result<Vec<
         }
     };
     Ok(config.sources.iter().map(state).collect())
+}
+
+/// A source of totals, and when it last told something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TotalsState {
+    pub name: String,
+    /// `None` where it never told anything, or that is not known any more.
+    pub last_told: Option<Instant>,
+    /// The last day of which the book has its totals.
+    pub last_day: Option<Day>,
+    /// `None` where they are read from files, which come when somebody puts
+    /// them there.
+    pub silent_after_micros: Option<i64>,
+    /// It was not asked, or gave no answer, for longer than it may.
+    pub is_silent: bool,
+}
+
+pub(super) fn totals(book: &Book, config: &Config, now: Instant) -> Result<Vec<TotalsState>, ReportError> {
+    // By source, then by day: the last one stays.
+    let last_days: BTreeMap<String, Day> = totals::days(book)?.into_iter().collect();
+    let state = |source: &Source| {
+        let last_told = totals::last_told(config, book, source);
+        let silent_after_micros = source.remote.as_ref().map(|_| source.silent_after_micros);
+        let age = last_told.map(|told| now.micros() - told.micros());
+        TotalsState {
+            name: source.name.clone(),
+            last_told,
+            last_day: last_days.get(&source.name).copied(),
+            silent_after_micros,
+            is_silent: age.zip(silent_after_micros).is_some_and(|(age, most)| age > most),
+        }
+    };
+    Ok(config.totals.iter().map(state).collect())
 }
 
 /// Days up to a source's last request that show whose spend came from it.

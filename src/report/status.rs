@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ReportError,
-    freshness::{self, LastRuns, SourceState},
+    freshness::{self, LastRuns, SourceState, TotalsState},
     reconciled::{self, NotLogged, Reconciled},
     sums::{self, By},
 };
@@ -44,6 +44,7 @@ pub struct Status {
     /// Whether what is in no log is a line of budgets.
     pub budgets_unlogged: bool,
     pub sources: Vec<SourceState>,
+    pub totals: Vec<TotalsState>,
     pub last_runs: LastRuns,
     /// Days whose tables are one step apart.
     pub behind: BTreeMap<Day, Behind>,
@@ -139,6 +140,7 @@ impl Status {
             not_logged,
             budgets_unlogged,
             sources,
+            totals: freshness::totals(book, config, now)?,
             last_runs,
             behind,
             mails,

@@ -490,3 +490,38 @@ fn the_doctor_asks_and_explains_that_groq_tells_nothing() {
     run.remove("token");
     assert_no_canary(&run, &ran);
 }
+
+/// What `status` says of each source of totals: when it last told something, up
+/// to which day, and whether that is too long ago.
+#[test]
+fn status_says_how_fresh_totals_are() {
+    let provider = Provider::start(tells(&ledger(), 9));
+    let recorded = "[[source]]\nname = \"saved\"\nformat = \"openai-costs\"\npath = \"answers/*.json\"\n";
+    let run = run_with(&format!("{}{recorded}", source("openai-costs", &provider.url(), "since = \"2026-06-08\"")));
+    run.write("answers/costs.json", r#"{"object":"page","data":[],"has_more":false,"next_page":null}"#);
+    let at = |now: &str| {
+        let ran = run.run_at(now, &["status", "--format", "json"]);
+        let status: serde_json::Value = serde_json::from_str(&ok(&ran).stdout).unwrap();
+        let of = |it: &serde_json::Value| {
+            ["totals", "last_told", "age_seconds", "silent_after_seconds", "last_day", "state"].map(|name| {
+                let value = &it[name];
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+            })
+        };
+        status["totals"].as_array().unwrap().iter().map(of).map(|it| it.join(" ")).collect::<Vec<_>>()
+    };
+    ok(&run.run(&["ingest", "--source", "saved"]));
+    let saved = "saved null null null null never told";
+    assert_eq!(at(NIGHT), ["openai-costs null null 129600 null never told", saved]);
+    ok(&run.run(&["ingest"]));
+    let told = "openai-costs 2026-06-10T04:00:00Z";
+    assert_eq!(at("2026-06-11T16:00:00Z"), [&format!("{told} 129600 129600 2026-06-09 ok"), saved]);
+    assert_eq!(at("2026-06-11T16:00:01Z"), [&format!("{told} 129601 129600 2026-06-09 silent"), saved]);
+    let shown = run.run_at("2026-06-12T04:00:00Z", &["status"]).stdout;
+    let line = shown.lines().find(|line| line.trim_start().starts_with("openai-costs")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words, ["openai-costs", "2026-06-10T04:00:00Z", "48", "h", "2026-06-09", "silent"], "{shown}");
+    // The totals are there; when they were told is not known any more.
+    run.remove("book/state/totals");
+    assert_eq!(at(NEXT_NIGHT), ["openai-costs null null 129600 2026-06-09 not known", saved]);
+}
