@@ -101,9 +101,9 @@ enum Command {
     Demo(demo::Arguments),
     /// Write a config, the price book, and ways to run it every night
     Init(init::Arguments),
-    /// Run the whole night: ingest, price, audit
+    /// Run the whole night: read, price, audit, alerts, mails
     Run(run::Arguments),
-    /// Read new log entries into the book
+    /// Read new log entries, and what providers report, into the book
     Ingest(ingest::Arguments),
     /// Attribute and price what is in the book
     Price(price::Arguments),
@@ -111,7 +111,7 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what the same usage would cost at other prices, models or tiers
     WhatIf(what_if::Arguments),
-    /// Tell who has to hear of it: alerts, and the weekly mails
+    /// Tell who has to hear of it: alerts, weekly mails, and a page to look at
     #[command(subcommand, after_help = help::REPORT)]
     Report(report::Command),
     /// Show budgets, how far spend is known, and how fresh the book is

@@ -276,6 +276,13 @@ def it_prints(browser, url):
     pages = len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf))
     if not pdf.startswith(b"%PDF") or not 2 <= pages <= 8:
         raise AssertionError(f"{len(pdf)} bytes, {pages} pages")
+    # Drawn for a screen and made smaller, the words of a chart could not be read.
+    width = "document.querySelector('#time-chart svg').viewBox.baseVal.width"
+    on_screen = browser.evaluate(width)
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")
+    equal(browser.evaluate(width), 690, "the chart on paper")
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    equal(browser.evaluate(width), on_screen, "the chart on the screen again")
     browser.call("Emulation.setEmulatedMedia", media="print")
     shown = browser.evaluate("['#filters', 'details', 'button'].filter((it) => document.querySelector(it).checkVisibility())")
     equal(shown, [], "controls on paper")

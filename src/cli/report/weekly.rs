@@ -35,7 +35,7 @@ Examples:
   spendbook report weekly --output preview          as .eml, .html and .txt
   spendbook report weekly --week 2026-W46 --resend  send it again, as it was")]
 pub(in crate::cli) struct Arguments {
-    /// This week instead of the last full one
+    /// This week, such as `2026-W46`, instead of the last full one
     #[arg(long, value_name = "WEEK")]
     week: Option<String>,
     /// Only this team's

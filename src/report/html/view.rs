@@ -352,8 +352,9 @@ fn footer(facts: &Facts<'_>) -> Vec<String> {
         if kept < all {
             let (all, kept) = (i64::try_from(all).unwrap_or(i64::MAX), i64::try_from(kept).unwrap_or(i64::MAX));
             lines.push(format!(
-                "A team or a part of the period can be chosen for {} of {what}, which spent the most in all of it; the other {} are one line.",
-                signed(kept), signed(all.saturating_sub(kept))
+                "Of the {what}, the {} that spent the most follow a choice of team or time; the other {} are one line.",
+                signed(kept),
+                signed(all.saturating_sub(kept))
             ));
         }
     }

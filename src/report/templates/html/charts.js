@@ -70,7 +70,7 @@ function ticksOf(most) {
 function tickText(tick, step) {
   const places = Math.max(0, Math.min(12, Math.ceil(-Math.log10(step) + 1e-9)));
   const isFine = step < 1 && Math.abs(step * 10 ** places - Math.round(step * 10 ** places)) > 1e-6;
-  return "$" + tick.toLocaleString("en-US", { minimumFractionDigits: step < 1 ? places + (isFine ? 1 : 0) : step % 1 ? 1 : 0, maximumFractionDigits: 13 });
+  return "$" + tick.toLocaleString("en-US", { minimumFractionDigits: step < 1 ? Math.max(2, places + (isFine ? 1 : 0)) : step % 1 ? 2 : 0, maximumFractionDigits: 13 });
 }
 
 // 9 Jun; with its year where slots are months.
@@ -85,13 +85,19 @@ const cells = (series, at) => series
   .map((it) => `${it.name} ${usd(it.costs[at])}`);
 const classOf = (series, at) => "s" + (series[at].isRest ? MOST_SERIES : at);
 
+// Paper is narrower than most screens: charts are drawn anew for it, so that
+// their words keep their size.
+const PAPER_WIDTH = 690;
+let isPrinting = false;
+const widthOf = (place) => (isPrinting ? PAPER_WIDTH : Math.max(280, Math.floor(place.clientWidth) || 1000));
+
 function renderTime(of) {
   const place = document.getElementById("time-chart");
   if (!place) return;
   const series = seriesOf(of);
   const length = state.to - state.from + 1;
   const totals = Array.from({ length }, (_, at) => series.reduce((sum, it) => sum + it.costs[at], 0n));
-  const width = Math.max(280, Math.floor(place.clientWidth) || 1000);
+  const width = widthOf(place);
   const height = width < 520 ? 220 : 280;
   const most = Math.max(0, ...totals.map(dollars));
   const ticks = ticksOf(most);
@@ -210,7 +216,7 @@ function renderHours(of) {
   if (isOfAll && !isWhole()) notes.push("There are too many hours to choose a part of the period: these are of all of it.");
   if (of.shared.length) notes.push("Without the team’s part of shared keys.");
   document.getElementById("hours-note").textContent = notes.join(" ");
-  const width = Math.max(280, Math.floor(place.clientWidth) || 1000);
+  const width = widthOf(place);
   const left = 38;
   const each = (width - left) / 24;
   const high = Math.min(26, Math.max(18, each * 0.72));
@@ -417,3 +423,9 @@ window.addEventListener("resize", () => {
   drawn = document.documentElement.clientWidth;
   render();
 });
+for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) {
+  window.addEventListener(event, () => {
+    isPrinting = printing;
+    render();
+  });
+}
