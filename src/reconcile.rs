@@ -236,8 +236,10 @@ fn claims(book: &Book, config: &Config, day: Day, sources: &[String]) -> Result<
         }
         if by_provider.is_empty() {
             // An empty answer says that there was nothing, of whom the config tells.
-            let provider = config.totals.iter().find(|it| it.name == *source).and_then(totals::provider);
-            by_provider.extend(provider.map(|provider| (provider.to_owned(), Vec::new())));
+            let source = config.totals.iter().find(|it| it.name == *source);
+            claims.extend(
+                source.and_then(|it| Some(Claim::empty(&it.name, totals::provider(it)?, totals::measure(it)?))),
+            );
         }
         claims.extend(by_provider.into_iter().map(|(provider, rows)| Claim::new(source, &provider, rows)));
     }

@@ -29,7 +29,7 @@ use crate::{
     time::{Day, Instant},
 };
 
-pub use pull::{Options, Outcome, SourceTotals, last_told, probe, provider, run};
+pub use pull::{Options, Outcome, SourceTotals, last_told, measure, probe, provider, run};
 
 /// Why totals cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -27,6 +27,8 @@ pub(super) struct Claim {
     is_in_all: bool,
     /// Which quantities it tells, of whatever line.
     tells: [bool; COMPARED],
+    /// What an empty answer says that there was nothing of.
+    of_nothing: Option<Measure>,
 }
 
 /// Why a claim is not held against our logs.
@@ -49,7 +51,16 @@ impl Claim {
             }
         }
         tells[ALL_TOKENS] |= is_in_all;
-        Self { source: source.to_owned(), provider: provider.to_owned(), rows, is_in_all, tells }
+        Self { source: source.to_owned(), provider: provider.to_owned(), rows, is_in_all, tells, of_nothing: None }
+    }
+
+    /// That there was nothing, neither requests nor what such a source tells.
+    pub(super) fn empty(source: &str, provider: &str, measure: Measure) -> Self {
+        let mut claim = Self::new(source, provider, Vec::new());
+        claim.is_in_all = measure != Measure::Cost;
+        claim.tells[ALL_TOKENS] = claim.is_in_all;
+        claim.of_nothing = Some(measure);
+        claim
     }
 
     /// Whether it cannot be compared yet, or by day.
@@ -66,12 +77,13 @@ impl Claim {
     }
 
     pub(super) fn tells_requests(&self) -> bool {
-        self.rows.iter().any(|row| row.requests.is_some())
+        self.of_nothing.is_some_and(|measure| measure != Measure::Cost)
+            || self.rows.iter().any(|row| row.requests.is_some())
     }
 
-    /// An empty answer of a source of costs says nothing, too.
     pub(super) fn tells_cost(&self) -> bool {
-        self.rows.iter().any(|row| row.cost.is_some())
+        self.of_nothing.is_some_and(|measure| measure != Measure::Usage)
+            || self.rows.iter().any(|row| row.cost.is_some())
     }
 
     pub(super) fn is_estimated(&self) -> bool {
@@ -144,7 +156,8 @@ impl Claim {
     /// Whether its requests of this kind are known not to be in it.
     pub(super) fn leaves_out(&self, tier: Option<&str>) -> bool {
         // Anthropic bills priority capacity by contract: no cost report has it.
-        let is_of_cost = self.rows.iter().all(|row| row.measure == Measure::Cost);
+        let mut measures = self.rows.iter().map(|row| row.measure).chain(self.of_nothing);
+        let is_of_cost = measures.all(|measure| measure == Measure::Cost);
         self.provider == "anthropic" && is_of_cost && tier.is_some_and(|tier| tier.starts_with("priority"))
     }
 }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The version of what the code makes of the same two sides.
-const RULES_VERSION: &str = "1";
+const RULES_VERSION: &str = "2";
 
 const TOTALS_KEY: &str = "spendbook.totals";
 /// As in `rollup`: the charges of the day and of those around it.

@@ -171,6 +171,22 @@ fn ours_are_put_together_as_theirs_are() {
 }
 
 #[test]
+fn an_empty_answer_tells_nothing_of_what_its_source_tells() {
+    let (all, none) = (Some(0), None);
+    for (measure, expect) in
+        [(Measure::Usage, [all, all, none]), (Measure::Cost, [none, none, all]), (Measure::Both, [all, all, all])]
+    {
+        let claim = Claim::empty("s", "anthropic", measure);
+        let Theirs { requests, quantities, cost, .. } = claim.nothing();
+        assert_eq!([requests, quantities[ALL_TOKENS], cost], expect, "{measure:?}");
+        // All our tokens are held against it.
+        let ours = claim.like_theirs(ours(1, 100)).all.quantities;
+        assert_eq!(ours[if claim.tells_quantities() { ALL_TOKENS } else { INPUT }], 100, "{measure:?}");
+        assert_eq!(claim.leaves_out(Some("priority")), measure == Measure::Cost);
+    }
+}
+
+#[test]
 fn a_day_that_is_open_or_not_a_day_is_not_ready() {
     let day = Day::parse("2026-06-01").unwrap();
     let at = |text: &str| Instant::parse(text, chrono_tz::Tz::UTC).unwrap();

@@ -146,7 +146,8 @@ fn joined(base: &str, path: &str) -> String {
 /// What is told now, by this source.
 pub(super) fn told<'t>(source: &'t Source, teller: &'t dyn Teller, now: Instant) -> Told<'t> {
     let provider = source.provider.as_deref().unwrap_or(teller.provider());
-    Told { source: &source.name, provider, at: now, is_certain: true, question: None, file: "" }
+    let measure = teller.measure();
+    Told { source: &source.name, provider, measure, at: now, is_certain: true, question: None, file: "" }
 }
 
 #[cfg(test)]
@@ -196,7 +197,8 @@ mod tests {
     fn run(script: &Script) -> Result<(Vec<String>, u64, u64), String> {
         let teller = sources::by_name("openai-costs").unwrap();
         let now = at("2026-11-18T02:00:00Z");
-        let told = Told { source: "s", provider: "p", at: now, is_certain: true, question: None, file: "" };
+        let measure = teller.measure();
+        let told = Told { source: "s", provider: "p", measure, at: now, is_certain: true, question: None, file: "" };
         let days = Days { from: Day::parse("2026-11-15").unwrap(), until: Day::parse("2026-11-18").unwrap() };
         let (mut pages, mut counts) = (0, Counts::default());
         let heard = ask(script, teller, told, days, &mut pages, &mut counts)?;

@@ -85,11 +85,9 @@ impl Answers {
     pub(super) fn add(&mut self, answer: Answer, told: Instant, has_kinds: bool, counts: &mut Counts) {
         let mut spans: Vec<(&'static str, Instant, Instant)> =
             answer.rows.values().map(|line| (line.kind, line.row.bucket_start, line.row.bucket_end)).collect();
-        for &(start, end) in answer.empty.iter().filter(|_| !has_kinds) {
+        for &(start, end) in answer.empty.iter().filter(|(_, end)| !has_kinds && *end <= told) {
             spans.push(("", start, end));
-            if end <= told {
-                self.days.entry(start.day()).or_default();
-            }
+            self.days.entry(start.day()).or_default();
         }
         spans.sort_unstable();
         spans.dedup();

@@ -24,6 +24,7 @@ use crate::{
     config::{Config, KeptTable, Remote, Source},
     floors::{Floors, is_below},
     ingest::{Note, Watch, names::Names},
+    record::Measure,
     time::{Day, Instant},
 };
 
@@ -141,6 +142,12 @@ pub fn provider(source: &Source) -> Option<&str> {
     source.provider.as_deref().or_else(|| Some(sources::by_name(&source.format)?.provider()))
 }
 
+/// What a source of totals tells of.
+#[must_use]
+pub fn measure(source: &Source) -> Option<Measure> {
+    Some(sources::by_name(&source.format)?.measure())
+}
+
 /// Asks for what is said of yesterday, and writes nothing: whether a source
 /// answers. What it says, or what is wrong and what to do.
 ///
@@ -248,8 +255,8 @@ impl Pull<'_> {
             for day in days_of(window) {
                 let lines = heard.days.remove(&day).unwrap_or_default();
                 rows += lines.len() as u64;
-                // That nothing was told of a day that has just begun says nothing.
-                if !lines.is_empty() || day.end() <= now || present.contains(&day) {
+                // That nothing is told of a day that is not over says nothing.
+                if !lines.is_empty() || day.end() <= now {
                     self.store(day, lines)?;
                 }
                 state.set_told(day, now);

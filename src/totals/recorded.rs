@@ -95,6 +95,7 @@ impl<'c> Recorded<'c> {
                 let told = Told {
                     source: &self.source.name,
                     provider,
+                    measure: teller.measure(),
                     at,
                     is_certain: said.is_some(),
                     question: None,

@@ -37,6 +37,11 @@ pub(super) trait Teller: Sync + std::fmt::Debug {
     /// Who bills, where the source does not say.
     fn provider(&self) -> &'static str;
 
+    /// What its lines tell of.
+    fn measure(&self) -> Measure {
+        Measure::Usage
+    }
+
     /// What is asked about these days; the answers to all of it are the whole
     /// of what is told of them. Nothing, where there is nobody to ask.
     fn questions(&self, days: Days) -> Vec<Question>;
@@ -117,6 +122,7 @@ pub(super) struct Question {
 pub(super) struct Told<'t> {
     pub(super) source: &'t str,
     pub(super) provider: &'t str,
+    pub(super) measure: Measure,
     pub(super) at: Instant,
     /// Whether it was told then for certain, and not only found in a file by then.
     pub(super) is_certain: bool,
@@ -176,7 +182,7 @@ impl Told<'_> {
             bucket_start: start,
             bucket_end: end,
             covers_until: (end > self.at).then(|| self.at.max(start)),
-            measure: Measure::Usage,
+            measure: self.measure,
             key: None,
             key_id: None,
             project: None,
@@ -225,7 +231,15 @@ mod testing {
     pub(super) const TOLD: &str = "2026-11-16T02:00:00Z";
 
     pub(super) fn told<'t>() -> Told<'t> {
-        Told { source: "totals", provider: "someone", at: at(TOLD), is_certain: true, question: None, file: "" }
+        Told {
+            source: "totals",
+            provider: "someone",
+            measure: Measure::Usage,
+            at: at(TOLD),
+            is_certain: true,
+            question: None,
+            file: "",
+        }
     }
 
     /// A row on a line: what it is about, and everything that is not `None`.
@@ -262,7 +276,8 @@ mod testing {
     }
 
     pub(super) fn lines(teller: &dyn Teller, text: &str) -> Vec<String> {
-        let page = teller.read(text, &told()).unwrap_or_else(|error| panic!("{error}"));
+        let page =
+            teller.read(text, &Told { measure: teller.measure(), ..told() }).unwrap_or_else(|error| panic!("{error}"));
         page.lines.iter().map(|line| shown(&safe(line.row.clone(), &crate::ingest::names::PLAIN))).collect()
     }
 

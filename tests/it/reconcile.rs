@@ -305,6 +305,48 @@ fn an_open_day_is_named_and_never_compared() {
 }
 
 #[test]
+fn an_answer_that_there_was_nothing_is_held_against_our_requests() {
+    let source = |format: &str| {
+        format!(
+            "\n[[source]]\nname = \"{format}\"\nformat = \"{format}\"\npath = \"{format}.json\"\nprovider = \"groq\"\n"
+        )
+    };
+    let run = TestRun::with(&(CONFIG.to_owned() + &source("anthropic-usage") + &source("openai-costs")));
+    run.write("pricing/groq.csv", PRICES);
+    run.write("logs/a.jsonl", line(0, &format!("{DAY}T12:00:00Z"), "chat-prod", 100, 10));
+    let next = Day::parse(DAY).unwrap().next();
+    run.write(
+        "anthropic-usage.json",
+        format!(
+            "{{\"data\":[{{\"starting_at\":\"{DAY}T00:00:00Z\",\"ending_at\":\"{next}T00:00:00Z\",\"results\":[]}}],\
+             \"has_more\":false,\"next_page\":null}}"
+        ),
+    );
+    let seconds = |day: Day| i64::from(day.days()) * 86_400;
+    run.write(
+        "openai-costs.json",
+        format!(
+            "{{\"data\":[{{\"start_time\":{},\"end_time\":{},\"results\":[]}}],\"has_more\":false,\"next_page\":null}}",
+            seconds(Day::parse(DAY).unwrap()),
+            seconds(next)
+        ),
+    );
+    priced(&run);
+    let lines = lines(&run, &[]);
+    lines.values().for_each(assert_sums);
+    let usage = &lines[&("anthropic-usage".to_owned(), String::new())];
+    assert_eq!((&usage["requests_ours"], &usage["requests_theirs"]), (&Value::from(1), &Value::from(0)));
+    assert_eq!((&usage["tokens_unexplained"], &usage["status"]), (&Value::from(-110), &Value::from("investigate")));
+    assert!(usage["cost_theirs"].is_null());
+    let costs = &lines[&("openai-costs".to_owned(), String::new())];
+    // 100 tokens in and 10 out.
+    assert_eq!((pico(costs, "cost_theirs"), pico(costs, "cost_unexplained")), (0, -120 * PICO / 1000));
+    assert_eq!(costs["status"], "investigate");
+    assert!(costs["tokens_theirs"].is_null());
+    assert!(unlogged_rows(&run).is_empty());
+}
+
+#[test]
 fn money_without_quantities_takes_those_of_another_source() {
     let run = workspace(CONFIG);
     tell(

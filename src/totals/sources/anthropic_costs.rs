@@ -26,6 +26,10 @@ impl Teller for AnthropicCosts {
         "anthropic"
     }
 
+    fn measure(&self) -> Measure {
+        Measure::Cost
+    }
+
     fn credential_header(&self) -> Option<&'static str> {
         Some("x-api-key")
     }
@@ -51,7 +55,6 @@ impl Teller for AnthropicCosts {
 fn line(bucket: Bucket<'_>, result: Value<'_>) -> Result<Option<Line>, Unreadable> {
     in_dollars(text(result, "currency")?.as_deref())?;
     let mut row = bucket.told.row(bucket.start, bucket.end)?;
-    row.measure = Measure::Cost;
     row.cost = Some(money(result, "amount", CENTS)?);
     row.line_item = text(result, "description")?.or(text(result, "token_type")?).or(text(result, "cost_type")?);
     row.project = text(result, "workspace_id")?;

@@ -25,6 +25,10 @@ impl Teller for GroqActivity {
         "groq"
     }
 
+    fn measure(&self) -> Measure {
+        Measure::Both
+    }
+
     fn questions(&self, _: Days) -> Vec<Question> {
         Vec::new()
     }
@@ -44,7 +48,6 @@ impl Teller for GroqActivity {
 fn line(value: Value<'_>, told: &Told<'_>) -> Result<Line, Unreadable> {
     let day = instant(value, "timestamp")?.day();
     let mut row = told.row(day.start(), day.end())?;
-    row.measure = Measure::Both;
     row.model = text(value, "model")?;
     row.project = text(value, "project_id")?;
     row.requests = count(value, "num_requests")?;

@@ -26,6 +26,10 @@ impl Teller for GroqUsage {
         "groq"
     }
 
+    fn measure(&self) -> Measure {
+        Measure::Both
+    }
+
     /// The source's `url` is the whole address.
     fn questions(&self, _: Days) -> Vec<Question> {
         vec![Question { path: "", query: Vec::new(), kind: "today" }]
@@ -50,7 +54,6 @@ impl Teller for GroqUsage {
         for (index, usage) in list(answer, "", "usage_by_key")?.items().enumerate() {
             let at = |error: Unreadable| Unreadable(format!("usage_by_key[{index}]: {error}"));
             let mut row = told.row(today.start(), today.end())?;
-            row.measure = Measure::Both;
             row.key = text(usage, "key_name").map_err(at)?;
             row.requests = count(usage, "requests_today").map_err(at)?;
             row.total_tokens = count(usage, "tokens_today").map_err(at)?;
@@ -105,7 +108,7 @@ mod tests {
         ] {
             assert_eq!(refused(&GroqUsage, text), expect);
         }
-        let undated = Told { is_certain: false, ..super::super::testing::told() };
+        let undated = Told { is_certain: false, measure: Measure::Both, ..super::super::testing::told() };
         let error = GroqUsage.read("{\"usage_by_key\":[]}", &undated).unwrap_err().to_string();
         assert!(error.starts_with("it tells of today and not which day that was, expected `\"fetched_at\""), "{error}");
     }

@@ -23,6 +23,10 @@ impl Teller for OpenAiCosts {
         "openai"
     }
 
+    fn measure(&self) -> Measure {
+        Measure::Cost
+    }
+
     fn questions(&self, days: Days) -> Vec<Question> {
         vec![question(days, "costs", "/v1/organization/costs", &["project_id", "line_item", "api_key_id"])]
     }
@@ -37,7 +41,6 @@ impl Teller for OpenAiCosts {
 fn line(bucket: Bucket<'_>, result: Value<'_>) -> Result<Option<Line>, Unreadable> {
     let amount = result.some("amount").ok_or_else(|| Unreadable("`amount` is not there, expected money".to_owned()))?;
     let mut row = bucket.told.row(bucket.start, bucket.end)?;
-    row.measure = Measure::Cost;
     row.cost = Some(dollars(amount)?);
     row.line_item = text(result, "line_item")?;
     row.model = row.line_item.as_deref().and_then(model).map(str::to_owned);

@@ -38,6 +38,10 @@ impl Teller for OpenRouterActivity {
         "openrouter"
     }
 
+    fn measure(&self) -> Measure {
+        Measure::Both
+    }
+
     /// All days in one answer.
     fn questions(&self, _: Days) -> Vec<Question> {
         vec![Question { path: "/api/v1/activity", query: Vec::new(), kind: "activity" }]
@@ -70,7 +74,6 @@ fn day(value: Value<'_>, told: &Told<'_>) -> Result<Line, Unreadable> {
     let day = date.get(..10).and_then(Day::parse);
     let day = day.ok_or_else(|| Unreadable(format!("`date` is `{date}`, expected a day like `2026-11-15`")))?;
     let mut row = told.row(day.start(), day.end())?;
-    row.measure = Measure::Both;
     row.model = text(value, "model_permaslug")?.or(text(value, "model")?);
     row.line_item = text(value, "provider_name")?;
     row.project = text(value, "workspace_id")?;
@@ -126,7 +129,6 @@ fn export(text: &str, told: &Told<'_>) -> Result<Page, Unreadable> {
     }
     let lines = sums.into_iter().map(|((day, model, key, upstream), sum)| {
         let mut row = told.row(day.start(), day.end())?;
-        row.measure = Measure::Both;
         (row.model, row.key, row.line_item) = (model, key, upstream);
         (row.requests, row.cost) = (Some(sum.requests), Some(sum.cost));
         (row.quantities, row.quality) = (sum.counts.quantities, sum.counts.quality);
