@@ -8,6 +8,7 @@
 //! meets whole files only. A kill leaves at most staged leftovers, which the
 //! next writer removes under the lock.
 
+pub mod chunks;
 pub mod layout;
 pub mod lock;
 pub mod schema;

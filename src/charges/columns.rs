@@ -1,20 +1,12 @@
 //! The columns that pricing adds, encoded for a row group of `charges`. The
 //! columns that are there already are copied from `usage` as they stand.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, Decimal128Array, DictionaryArray, Int32Array, StringArray},
-    buffer::NullBuffer,
-    datatypes::Field,
-};
+use bytes::Bytes;
 use parquet::{
-    arrow::{
-        ArrowSchemaConverter,
-        arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves},
-    },
-    errors::ParquetError,
-    file::writer::SerializedFileWriter,
+    arrow::ArrowSchemaConverter, basic::ZstdLevel, column::writer::ColumnCloseResult, errors::ParquetError,
+    schema::types::ColumnDescPtr,
 };
 
 use super::{
@@ -22,64 +14,56 @@ use super::{
     slice::{Applied, Applying},
 };
 use crate::{
-    book::schema::{arrow_schema, table_properties},
+    book::{
+        chunks::{Amounts, Names, Words},
+        schema::arrow_schema,
+    },
     pricing::Label,
     record::PRICED,
     teams::Attribution,
 };
 
-/// Encodes the columns of [`PRICED`], in their order.
-pub(super) fn encode(applied: &Applied<'_>, priced: Priced) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-    let schema = arrow_schema(PRICED);
-    let root = ArrowSchemaConverter::new().convert(&schema)?;
-    let file = SerializedFileWriter::new(std::io::sink(), root.root_schema_ptr(), Arc::new(table_properties(PRICED)))?;
-    let writers = ArrowRowGroupWriterFactory::new(&file, schema).create_column_writers(0)?;
-    let mut chunks = Vec::with_capacity(PRICED.len());
-    for ((column, mut writer), array) in PRICED.iter().zip(writers).zip(arrays(applied, priced)) {
-        let field = Field::new(column.name, array.data_type().clone(), column.nullable);
-        for leaf in compute_leaves(&field, &array)? {
-            writer.write(&leaf)?;
-        }
-        chunks.push(writer.close()?);
-    }
-    Ok(chunks)
-}
+/// A column of a row group, with what the file's footer says of it.
+pub(super) type Chunk = (Bytes, ColumnCloseResult);
 
-fn arrays(applied: &Applied<'_>, priced: Priced) -> Vec<ArrayRef> {
-    let Priced { amounts, label, labels } = priced;
-    let mut amounts = amounts.into_iter();
-    let mut next_amount = || amounts.next().map(decimals).expect("as many amounts as columns");
+/// Encodes the columns of [`PRICED`], in their order.
+pub(super) fn encode(applied: &Applied<'_>, priced: &Priced) -> Result<Vec<Chunk>, ParquetError> {
+    let schema = ArrowSchemaConverter::new().convert(&arrow_schema(PRICED))?;
+    let mut amounts = priced.amounts.iter();
     let owner = |of: fn(&Attribution) -> Option<&str>| {
-        names(&applied.owner, applied.owners.iter().map(|Applying { it, .. }| of(it)).collect())
+        words(&applied.owner, applied.owners.iter().map(|Applying { it, .. }| of(it)))
     };
-    let label = |of: fn(&Label) -> Option<&str>| names(&label, labels.iter().map(of).collect());
-    let arrays = PRICED.iter().map(|column| match column.name {
-        "team" => owner(|owner| owner.team.as_deref()),
-        "environment" => owner(|owner| owner.environment.as_deref()),
-        "purpose" => owner(|owner| owner.purpose.as_deref()),
-        "team_basis" => owner(|owner| Some(owner.basis.name())),
-        "model_billed" => {
-            names(&applied.stretch, applied.stretches.iter().map(|stretch| Some(stretch.it.model_billed)).collect())
-        }
-        "basis" => label(|label| Some(label.basis.name())),
-        "reason" => label(|label| label.reason.as_deref()),
-        "price_id" => label(|label| label.price_id.as_deref()),
-        _ => next_amount(),
-    });
-    arrays.collect()
+    let label = |of: fn(&Label) -> Option<&str>| words(&priced.label, priced.labels.iter().map(of));
+    let encode = |(column, described): (_, &ColumnDescPtr)| {
+        let words = match column {
+            "team" => owner(|owner| owner.team.as_deref()),
+            "environment" => owner(|owner| owner.environment.as_deref()),
+            "purpose" => owner(|owner| owner.purpose.as_deref()),
+            "team_basis" => owner(|owner| Some(owner.basis.name())),
+            "model_billed" => {
+                words(&applied.stretch, applied.stretches.iter().map(|stretch| Some(stretch.it.model_billed)))
+            }
+            "basis" => label(|label| Some(label.basis.name())),
+            "reason" => label(|label| label.reason.as_deref()),
+            "price_id" => label(|label| label.price_id.as_deref()),
+            _ => {
+                let values = amounts.next().expect("as many amounts as columns");
+                let amounts = Amounts { values, unknown: UNKNOWN };
+                return amounts.encode(Arc::clone(described), ZstdLevel::default());
+            }
+        };
+        let present = words.present.filter(|_| described.max_def_level() > 0);
+        Words { present, ..words }.encode(Arc::clone(described), ZstdLevel::default())
+    };
+    PRICED.iter().map(|column| column.name).zip(schema.columns()).map(encode).collect()
 }
 
 /// A column of names, of which each row has the place of its own.
-fn names(places: &[u32], names: Vec<Option<&str>>) -> ArrayRef {
-    let keys: Vec<Option<i32>> = (0..).zip(&names).map(|(key, name)| name.map(|_| key)).collect();
-    let keys: Int32Array = places.iter().map(|&place| keys[place as usize]).collect();
-    let values: StringArray = names.into_iter().map(|name| Some(name.unwrap_or_default())).collect();
-    Arc::new(DictionaryArray::new(keys, Arc::new(values)))
-}
-
-fn decimals(values: Vec<i128>) -> ArrayRef {
-    let nulls: NullBuffer = values.iter().map(|&value| value != UNKNOWN).collect();
-    let nulls = (nulls.null_count() > 0).then_some(nulls);
-    let array = Decimal128Array::new(values.into(), nulls);
-    Arc::new(array.with_precision_and_scale(38, 12).expect("the precision and scale of `DECIMAL(38,12)` are valid"))
+fn words<'n>(places: &[u32], all: impl Iterator<Item = Option<&'n str>>) -> Words {
+    let mut names = Names::default();
+    let mut known = HashMap::new();
+    let number_of: Vec<Option<u32>> =
+        all.map(|name| name.map(|name| *known.entry(name).or_insert_with(|| names.add(name)))).collect();
+    let numbers = || places.iter().map(|&place| number_of[place as usize]);
+    Words { numbers: numbers().flatten().collect(), present: Some(numbers().map(|it| it.is_some()).collect()), names }
 }

@@ -5,19 +5,19 @@
 
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
 use parquet::{
-    arrow::{ArrowSchemaConverter, ArrowWriter, arrow_writer::ArrowColumnChunk},
+    arrow::{ArrowSchemaConverter, ArrowWriter},
     errors::ParquetError,
     file::{metadata::KeyValue, writer::SerializedFileWriter},
 };
 use polars::prelude::*;
 
 use super::{
-    ChargesError, columns,
+    ChargesError,
+    columns::{self, Chunk},
     file::{self, DayFile, EncodedGroup},
     price::{BadRow, Used},
-    rollup::{self, Rows},
+    rollup::{Rolled, Rows},
     slice::{Applied, Numbered, Rules},
     state::{CHARGES_KEY, Inputs, Present},
     totals::Totals,
@@ -64,8 +64,8 @@ impl Task {
 #[derive(Debug)]
 pub(super) struct Done {
     encoded: EncodedGroup,
-    added: Vec<ArrowColumnChunk>,
-    rollup: DataFrame,
+    added: Vec<Chunk>,
+    rollup: Rolled,
     present: Present,
     totals: Totals,
 }
@@ -95,9 +95,10 @@ pub(super) fn price(source: &Book, task: &Task, rules: Rules<'_>) -> Result<Opti
     let used = Used::of(&frame).map_err(damaged)?;
     let priced = used.price(&applied).map_err(|bad| name_row(&usage, day, start, &bad))?;
     let totals = Totals::of(day, &used, &applied, &priced)?;
-    let rows = Rows { day, frame: &frame, at: &at, numbered: &numbered, applied: &applied, priced: &priced };
+    let rows =
+        Rows { day, frame: &frame, at: &at, numbered: &numbered, applied: &applied, used: &used, priced: &priced };
     let rollup = rows.totals().map_err(damaged)?;
-    let added = columns::encode(&applied, priced);
+    let added = columns::encode(&applied, &priced);
     let added =
         added.map_err(|source| ChargesError::Parquet { path: DayTable::Charges.file(day).to_string(), source })?;
     let encoded = usage.encoded(group)?;
@@ -132,7 +133,7 @@ pub(super) struct DayWriter {
     charges: SerializedFileWriter<Upload>,
     rollup: ArrowWriter<Upload>,
     /// Totals of the last quarter of an hour, to which the next slice may add.
-    open: Option<DataFrame>,
+    open: Rolled,
     present: Present,
     totals: Totals,
 }
@@ -157,7 +158,7 @@ impl DayWriter {
             day,
             charges: charges.map_err(failed(DayTable::Charges))?,
             rollup: rollup.map_err(failed(DayTable::Rollup))?,
-            open: None,
+            open: Rolled::default(),
             present: Present::default(),
             totals: Totals::default(),
         })
@@ -171,41 +172,35 @@ impl DayWriter {
         self.present.claims.extend(done.present.claims);
         let written = self.write_group(&done.encoded, done.added);
         written.map_err(|source| ChargesError::Parquet { path: DayTable::Charges.file(day).to_string(), source })?;
-        let ready = rolled(self.open.take(), done.rollup);
-        let (ready, open) = ready.map_err(|source| self.rollup_failed(source))?;
-        self.open = Some(open);
+        let ready = self.open.take_next(done.rollup);
+        let ready =
+            ready.map_err(|source| ChargesError::Engine { path: DayTable::Rollup.file(day).to_string(), source })?;
         self.write_rollup(&ready)
     }
 
-    fn write_group(&mut self, encoded: &EncodedGroup, added: Vec<ArrowColumnChunk>) -> Result<(), ParquetError> {
+    fn write_group(&mut self, encoded: &EncodedGroup, added: Vec<Chunk>) -> Result<(), ParquetError> {
         let mut group = self.charges.next_row_group()?;
         for (place, column) in USAGE.iter().enumerate() {
             if !PROVENANCE.contains(&column.name) {
                 encoded.copy(place, &mut group)?;
             }
         }
-        for chunk in added {
-            chunk.append_to_row_group(&mut group)?;
+        for (bytes, close) in added {
+            group.append_column(&bytes, close)?;
         }
         group.close().map(drop)
     }
 
-    fn write_rollup(&mut self, frame: &DataFrame) -> Result<(), ChargesError> {
-        let batch: RecordBatch = rollup::batch(frame).map_err(|source| self.rollup_failed(source))?;
-        let path = DayTable::Rollup.file(self.day).to_string();
-        self.rollup.write(&batch).map_err(|source| ChargesError::Parquet { path, source })
-    }
-
-    fn rollup_failed(&self, source: PolarsError) -> ChargesError {
-        ChargesError::Engine { path: DayTable::Rollup.file(self.day).to_string(), source }
+    fn write_rollup(&mut self, rows: &Rolled) -> Result<(), ChargesError> {
+        let written = rows.batch().map_err(ParquetError::from).and_then(|batch| self.rollup.write(&batch));
+        written.map_err(|source| ChargesError::Parquet { path: DayTable::Rollup.file(self.day).to_string(), source })
     }
 
     /// Puts both files into their place, the charges first.
     pub(super) fn finish(mut self, usage: &str, rules: Rules<'_>) -> Result<Totals, ChargesError> {
         let day = self.day;
-        if let Some(open) = self.open.take() {
-            self.write_rollup(&open)?;
-        }
+        let open = std::mem::take(&mut self.open);
+        self.write_rollup(&open)?;
         let inputs = Inputs::now(usage, &self.present, rules, day);
         let digest = inputs.digest();
         let own = [(SCHEMA_KEY, SCHEMA_VERSION.to_string()), (DIGEST_KEY, digest.clone())];
@@ -224,27 +219,4 @@ impl DayWriter {
         rollup.finish()?;
         Ok(self.totals)
     }
-}
-
-/// Adds a slice's totals to those still open, and cuts off what is complete:
-/// everything before the last quarter of an hour.
-fn rolled(open: Option<DataFrame>, next: DataFrame) -> PolarsResult<(DataFrame, DataFrame)> {
-    let bounds = |frame: &DataFrame| -> PolarsResult<(Option<i64>, Option<i64>)> {
-        let starts = frame.column("bucket_start")?.i64()?;
-        Ok((starts.min(), starts.max()))
-    };
-    let all = match open {
-        None => next,
-        Some(open) => {
-            if bounds(&next)?.0 < bounds(&open)?.1 {
-                polars_bail!(ComputeError: "the rows of `usage` are not in the order of their time");
-            }
-            rollup::merged(open.vstack(&next)?)?
-        }
-    };
-    let last = bounds(&all)?.1.unwrap_or_default();
-    let is_open = col("bucket_start").eq(lit(last));
-    let ready = all.clone().lazy().filter(is_open.clone().not()).collect()?;
-    let open = all.lazy().filter(is_open).collect()?;
-    Ok((ready, open))
 }

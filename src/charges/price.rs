@@ -74,6 +74,14 @@ impl<'f> Used<'f> {
         Ok(Self { meters, status, gateway_cache: frame.column("gateway_cache")?.bool()? })
     }
 
+    pub(super) fn meters(&self) -> &[(Meter, &'f Int64Chunked)] {
+        &self.meters
+    }
+
+    pub(super) fn statuses(&self) -> &[Status] {
+        &self.status
+    }
+
     /// The sum of each meter. A slice has fewer rows than would overflow it.
     pub(super) fn quantities(&self) -> [i128; Meter::COUNT] {
         let mut sums = [0; Meter::COUNT];

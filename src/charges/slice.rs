@@ -8,9 +8,8 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use polars::prelude::*;
-use xxhash_rust::xxh3::Xxh3Builder;
 
 use super::ChargesError;
 use crate::{
@@ -77,13 +76,13 @@ impl Numbered {
 pub(super) struct Numbering<K> {
     table: HashTable<u32>,
     pub values: Vec<K>,
-    hasher: Xxh3Builder,
+    hasher: DefaultHashBuilder,
     last: u32,
 }
 
 impl<K> Default for Numbering<K> {
     fn default() -> Self {
-        Self { table: HashTable::new(), values: Vec::new(), hasher: Xxh3Builder::new(), last: 0 }
+        Self { table: HashTable::new(), values: Vec::new(), hasher: DefaultHashBuilder::default(), last: 0 }
     }
 }
 

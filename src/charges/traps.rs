@@ -55,7 +55,7 @@ fn a_cast_from_text_makes_null_or_zero_of_what_it_cannot_hold() {
     assert_eq!(value, 0);
 }
 
-/// Guard: [`super::rollup`] makes a sum of nothing but NULL NULL.
+/// Guard: [`super::rollup`] adds up in integers, and nothing stays NULL there.
 #[test]
 fn a_sum_of_nothing_is_zero() {
     let sum = one(decimals(&[None, None]), col("x").sum());

@@ -7,7 +7,6 @@
 
 mod columns;
 mod read;
-mod words;
 
 use std::{io::Write, sync::Arc};
 

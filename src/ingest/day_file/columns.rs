@@ -15,11 +15,9 @@ use arrow::{
     error::ArrowError,
 };
 
-use super::{
-    Place, ROW_GROUP,
-    words::{Names, Words},
-};
+use super::{Place, ROW_GROUP};
 use crate::{
+    book::chunks::{Names, Words},
     ingest::{
         rows::{COST, HTTP_STATUS, NUMBER, Reader, Slot, Word},
         texts::TextCache,
