@@ -192,9 +192,12 @@ impl Search<'_, '_, '_> {
             let late = waiting.edges().iter().filter(|(_, ts)| *ts >= cutoff);
             late.for_each(|&(hash, ts)| note(hash, ts));
         }
-        // Most days end before they reach the next: their footer says so.
-        let facts = self.days.open(day)?.map(|file| file.facts());
-        if facts.is_some_and(|facts| facts.reach.is_some_and(|reach| reach >= cutoff)) && self.meets_arrivals(day) {
+        // Days that end before they reach the next, or reach none that has
+        // arrivals, need not be read: their footer says so.
+        let reach = self.days.open(day)?.and_then(|file| file.facts().reach).filter(|&reach| reach >= cutoff);
+        if reach
+            .is_some_and(|reach| self.meets_arrivals(day, Instant::from_micros(reach.saturating_add(GAP_MICROS)).day()))
+        {
             let withdrawn = self.withdrawn;
             let late = self.days.read(day, self.texts, &|_, last| last >= cutoff, &|row, texts| {
                 row.ts_last >= cutoff && !withdrawn(row, texts)
@@ -204,9 +207,9 @@ impl Search<'_, '_, '_> {
         Ok(reaching)
     }
 
-    /// Whether this day or one of the next has arrivals.
-    fn meets_arrivals(&self, day: Day) -> bool {
-        self.waiting.range(day..=Day::from_days(day.days() + LOOK_BACK_DAYS)).next().is_some()
+    /// Whether one of these days has arrivals.
+    fn meets_arrivals(&self, first: Day, last: Day) -> bool {
+        self.waiting.range(first..=last).next().is_some()
     }
 
     /// Identities of a day that one reaching into it may belong to.
