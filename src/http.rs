@@ -137,18 +137,31 @@ impl Client {
     /// # Errors
     /// Where there is no answer to be had, or one that is not JSON.
     pub fn get(&self, request: &Request<'_>) -> Result<Answer, HttpError> {
+        self.get_into(request, Vec::new())
+    }
+
+    /// Asks as [`Self::get`] does, for an answer in memory that was another's.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_into(&self, request: &Request<'_>, memory: Vec<u8>) -> Result<Answer, HttpError> {
         let place = place(&request.url);
         let failed = |fault| HttpError { place: place.clone(), fault };
         let headers = headers(request).map_err(failed)?;
         let _place = self.under_way.take();
-        self.runtime.block_on(self.try_until_known(request, headers)).map_err(failed)
+        self.runtime.block_on(self.try_until_known(request, headers, memory)).map_err(failed)
     }
 
-    async fn try_until_known(&self, request: &Request<'_>, headers: HeaderMap) -> Result<Answer, Fault> {
+    async fn try_until_known(
+        &self,
+        request: &Request<'_>,
+        headers: HeaderMap,
+        mut memory: Vec<u8>,
+    ) -> Result<Answer, Fault> {
         let begun = Instant::now();
         let mut tries = 1;
         loop {
-            let fault = match self.try_once(request, headers.clone()).await {
+            let fault = match self.try_once(request, headers.clone(), std::mem::take(&mut memory)).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
@@ -161,7 +174,7 @@ impl Client {
         }
     }
 
-    async fn try_once(&self, request: &Request<'_>, headers: HeaderMap) -> Result<Answer, Fault> {
+    async fn try_once(&self, request: &Request<'_>, headers: HeaderMap, memory: Vec<u8>) -> Result<Answer, Fault> {
         let mut asked = self.http.get(request.url.clone()).headers(headers);
         if !request.query.is_empty() {
             asked = asked.query(&request.query);
@@ -172,7 +185,7 @@ impl Client {
             let to = headers.get(LOCATION).and_then(|to| request.url.join(to.to_str().ok()?).ok());
             return Err(Fault::Moved { status: status.as_u16(), to: to.map(|to| crate::http::place(&to)) });
         }
-        let body = self.body(answer).await;
+        let body = self.body(answer, memory).await;
         if !status.is_success() {
             // What it says of an error may be cut off: it is only shown.
             let shown = Shown::of(&body.unwrap_or_default(), request.credential);
@@ -184,13 +197,15 @@ impl Client {
     }
 
     /// The whole body, up to the largest that is taken.
-    async fn body(&self, mut answer: reqwest::Response) -> Result<Vec<u8>, Fault> {
+    async fn body(&self, mut answer: reqwest::Response, memory: Vec<u8>) -> Result<Vec<u8>, Fault> {
         let told = answer.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
         let too_large = || Fault::TooLarge { limit: self.settings.largest };
         if told > self.settings.largest {
             return Err(too_large());
         }
-        let mut body = Vec::with_capacity(told);
+        let mut body = memory;
+        body.clear();
+        body.reserve_exact(told);
         while let Some(chunk) = answer.chunk().await.map_err(|error| Fault::of(&error, self.settings.timeout))? {
             if body.len() + chunk.len() > self.settings.largest {
                 return Err(too_large());

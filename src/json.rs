@@ -7,17 +7,20 @@
 //! most parsers. Text is only decoded where it is read, so a lone surrogate in
 //! a prompt that nobody reads does no harm; read, it becomes U+FFFD.
 
+mod document;
 mod scan;
 
 use std::borrow::Cow;
 
+pub use document::{Document, Place};
 use scan::Cursor;
 
 /// Deeper nesting than this is refused.
 pub const MAX_DEPTH: usize = 128;
 
-/// Nodes kept between documents; a larger list is given back to the system.
-const KEPT_NODES: usize = 1 << 16;
+/// Nodes kept between documents, enough for a page of an API; a larger list is
+/// given back to the system.
+const KEPT_NODES: usize = 1 << 18;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -235,7 +238,8 @@ impl<'a> Key<'a> {
         self.0.raw()
     }
 
-    fn is(self, name: &str) -> bool {
+    /// Whether it is this name.
+    pub fn is(self, name: &str) -> bool {
         match self.0.kind() {
             Kind::Text(true) => self.text() == name,
             _ => self.raw() == name,

@@ -24,7 +24,7 @@ pub const MAX_ENTRY: usize = 16 << 20;
 const BLOCK: usize = 1 << 19;
 
 /// How much of an entry that is too long is kept, to show where it began.
-const KEPT_OF_TOO_LONG: usize = 256;
+pub(super) const KEPT_OF_TOO_LONG: usize = 256;
 
 /// How a file's entries are told apart, known from its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,27 +72,7 @@ enum Cuts {
     At(Vec<Cut>),
 }
 
-/// Where an entry stands in bytes that were cut elsewhere, and its number.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Item {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) number: u64,
-}
-
 impl Block {
-    /// The items of an answer, in the shape of an array.
-    pub(super) fn of_items(bytes: Vec<u8>, items: Vec<Item>) -> Self {
-        let cut = |Item { start, end, number }: Item| {
-            let is_long = end - start > MAX_ENTRY;
-            let wholeness = if is_long { Wholeness::TooLong } else { Wholeness::Whole };
-            let end = if is_long { start + KEPT_OF_TOO_LONG } else { end };
-            Cut { start, end, number, wholeness }
-        };
-        let cuts = items.into_iter().map(cut).collect();
-        Self { bytes, cuts: Cuts::At(cuts), header: None }
-    }
-
     /// The entries, blank lines left out.
     pub fn entries(&self) -> Box<dyn Iterator<Item = (Cut, &[u8])> + '_> {
         match &self.cuts {

@@ -1,8 +1,8 @@
 //! Sources that are asked over HTTP for what they logged, day by day.
 //!
-//! A window is a UTC day. Its pages are fetched beside the parsing, cut into
-//! items, and handed on in blocks, as a file's are; each kind of API is a small
-//! file here that says how it is asked and what its pages tell ([`Api`]).
+//! A window is a UTC day. Its pages are fetched and scanned beside the parsing
+//! and handed on as they are; each kind of API is a small file here that says how
+//! it is asked and what its pages tell ([`Api`]).
 //!
 //! **Nothing is lost while pages change.** Pages are asked for by time ascending,
 //! and a span with many entries is asked for in parts, each of which is read
@@ -47,7 +47,8 @@ use crate::{
 };
 
 pub(super) use feed::{Feed, Message};
-pub(super) use pages::Ending;
+use pages::Memory;
+pub(super) use pages::{Ending, Page};
 pub(super) use windows::{Window, wanted};
 
 /// How a kind of API is asked.
@@ -126,6 +127,7 @@ pub(super) struct Endpoint {
     api: &'static dyn Api,
     /// Which of the page sizes the server takes.
     size: AtomicUsize,
+    memory: Memory,
     /// Windows that failed.
     failures: AtomicU32,
     /// Nothing more is asked in this run.
@@ -155,8 +157,13 @@ impl Endpoint {
         let ca_file = remote.ca_file.as_ref().map(|file| config.resolve(file));
         let settings = Settings { ca_file, largest: LARGEST_PAGE, ..Settings::of_timeout(remote.timeout) };
         let client = Client::new(settings).map_err(|error| error.to_string())?;
-        let (size, failures, is_given_up) = Default::default();
-        Ok(Self { client, place: place(&url), url, credential, api, size, failures, is_given_up })
+        let (size, memory, failures, is_given_up) = Default::default();
+        Ok(Self { client, place: place(&url), url, credential, api, size, memory, failures, is_given_up })
+    }
+
+    /// Takes a page's memory back, for another one.
+    pub(super) fn give_back(&self, page: Page) {
+        self.memory.give_back(page);
     }
 
     /// The address, as `source_file` has it.
@@ -167,14 +174,14 @@ impl Endpoint {
     /// One cheap request: how many entries its first page has.
     fn try_out(&self, day: Day) -> Result<usize, (String, String)> {
         let size = self.api.page_sizes().last().copied().unwrap_or(1);
-        let answer = self.ask(self.api.query(Span::of(day), &self.api.first(), size));
+        let answer = self.ask(self.api.query(Span::of(day), &self.api.first(), size), Vec::new());
         let answer = answer.map_err(|error| (error.to_string(), error.advice().to_owned()))?;
         pages::count(self, &answer.body).map_err(|found| (found, pages::CHECK_URL.to_owned()))
     }
 
-    fn ask(&self, query: Vec<(&'static str, String)>) -> Result<Answer, HttpError> {
+    fn ask(&self, query: Vec<(&'static str, String)>, memory: Vec<u8>) -> Result<Answer, HttpError> {
         let request = Request { url: self.url.clone(), query, headers: Vec::new(), credential: &self.credential };
-        self.client.get(&request)
+        self.client.get_into(&request, memory)
     }
 
     /// Notes a window that failed.

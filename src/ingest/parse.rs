@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::{
     accept::{Place, accept},
     formats::{CsvRow, Entry, Format, Found, Reject, RejectReason, Sink, Skip},
-    framing::{Block, Cut, Shape, Wholeness, csv_fields},
+    framing::{Block, Cut, KEPT_OF_TOO_LONG, MAX_ENTRY, Shape, Wholeness, csv_fields},
+    http::Page,
     names::{Names, PLAIN},
 };
 use crate::{
@@ -54,14 +55,22 @@ impl<'s> Parser<'s> {
         }
     }
 
+    /// What came over HTTP is scanned already.
+    pub(super) fn page(&self, page: &Page, out: &mut dyn Outcomes) {
+        for (line, value) in page.entries() {
+            let raw = value.raw();
+            if raw.len() > MAX_ENTRY {
+                out.reject(line, too_long(), &raw.as_bytes()[..KEPT_OF_TOO_LONG]);
+            } else {
+                self.read(line, Entry::Json(value), raw.as_bytes(), out);
+            }
+        }
+    }
+
     fn entry(&mut self, cut: Cut, bytes: &[u8], header: Option<&[String]>, out: &mut dyn Outcomes) {
         let line = cut.number;
         if cut.wholeness == Wholeness::TooLong {
-            return out.reject(
-                line,
-                Reject::new(RejectReason::TooLong, "longer than 16 MiB, expected one request"),
-                bytes,
-            );
+            return out.reject(line, too_long(), bytes);
         }
         let is_tail = cut.wholeness == Wholeness::Tail;
         let bytes = bytes.trim_ascii();
@@ -131,6 +140,10 @@ impl<'s> Parser<'s> {
             acceptor.out.skip(line, Skip::NotUsage);
         }
     }
+}
+
+fn too_long() -> Reject {
+    Reject::new(RejectReason::TooLong, "longer than 16 MiB, expected one request")
 }
 
 /// Between a format and the outcomes: what all formats share.

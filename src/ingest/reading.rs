@@ -22,7 +22,7 @@ use super::{
     formats::{self, Format, Reject, Skip},
     framing::{Block, Framer, Progress, Shape},
     frozen::{Floor, PRUNED},
-    http::{self, Feed, Message, Window},
+    http::{self, Feed, Message, Page, Window},
     names::Names,
     parse::{Outcomes, Parser},
     pile::Pile,
@@ -209,22 +209,34 @@ struct Open {
     ahead: Option<Block>,
 }
 
-/// A block, and how to read it.
+/// What is read at once: of a file, or of an answer.
+enum Piece {
+    Block(Block),
+    Page(Page),
+}
+
+/// A piece, and how to read it.
 struct Work {
     task: usize,
-    block: Block,
+    piece: Piece,
     format: &'static dyn Format,
     shape: Shape,
     settled: bool,
 }
 
 impl Queue<'_> {
-    /// The next block; `done` is one that is no longer needed.
-    fn next(&mut self, done: Option<Block>, watch: &dyn Watch) -> Option<Work> {
+    /// The next piece; `done` is one that is no longer needed.
+    fn next(&mut self, done: Option<Work>, watch: &dyn Watch) -> Option<Work> {
         // They are waited for while files are read.
         self.feed.begin();
-        if let (Some(open), Some(done)) = (self.open.as_mut(), done) {
-            open.framer.give_back(done);
+        match done.map(|work| (work.piece, &self.tasks[work.task].window)) {
+            Some((Piece::Block(block), _)) => {
+                if let Some(open) = &mut self.open {
+                    open.framer.give_back(block);
+                }
+            }
+            Some((Piece::Page(page), Some(window))) => window.endpoint.give_back(page),
+            Some((Piece::Page(_), None)) | None => {}
         }
         self.next_of_files(watch).or_else(|| self.next_of_windows(watch))
     }
@@ -240,7 +252,8 @@ impl Queue<'_> {
             watch.read(open.framer.progress().bytes - before);
             if let Some(block) = block {
                 let (task, format, settled) = (open.task, open.format, open.settled);
-                return Some(Work { task, block, format, shape: open.framer.shape(), settled });
+                let (piece, shape) = (Piece::Block(block), open.framer.shape());
+                return Some(Work { task, piece, format, shape, settled });
             }
             if let Some(open) = self.open.take() {
                 self.close(open);
@@ -267,10 +280,11 @@ impl Queue<'_> {
     fn next_of_windows(&mut self, watch: &dyn Watch) -> Option<Work> {
         loop {
             match self.feed.next()? {
-                (task, Message::Block(block)) => {
-                    watch.read(block.bytes.len() as u64);
+                (task, Message::Page(page)) => {
+                    watch.read(page.bytes() as u64);
                     let format = formats::by_name(&self.tasks[task].source.format).unwrap_or(&formats::native::Native);
-                    return Some(Work { task, block, format, shape: Shape::Array, settled: true });
+                    let piece = Piece::Page(page);
+                    return Some(Work { task, piece, format, shape: Shape::Array, settled: true });
                 }
                 (task, Message::End(ending)) => {
                     watch.file(&self.tasks[task].name);
@@ -438,9 +452,12 @@ impl<'t> Worker<'t> {
                 floor: &settings.floor,
                 keep,
             };
-            parser.block(&work.block, &mut booking);
-            done = Some(work.block);
+            match &work.piece {
+                Piece::Block(block) => parser.block(block, &mut booking),
+                Piece::Page(page) => parser.page(page, &mut booking),
+            }
             worker.noted.insert(work.task, noted);
+            done = Some(work);
             if let Some(error) = worker.failure.take() {
                 return Err(error);
             }

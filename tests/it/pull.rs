@@ -343,7 +343,13 @@ fn pages_that_are_too_large_are_asked_for_in_smaller_ones() {
     let kept = requests(500);
     let provider = Provider::start(litellm(Proxy::default(), log(kept.clone()), |_, _| ()));
     provider.answer_where(9_999, &Reply::json(vec![b' '; 33 << 20]), |asked| asked.parameter("page_size") == "1000");
-    assert_same(&told_by(&provider), &calm(&kept), "in pages of 100");
+    let expected = calm(&kept);
+    assert_same(&told_by(&provider), &expected, "in pages of 100");
+    // Short, with millions of values.
+    let dense = format!("{{\"data\":[],\"total\":0,\"more\":[{}0]}}", "0,".repeat(1 << 21));
+    let provider = Provider::start(litellm(Proxy::default(), log(kept), |_, _| ()));
+    provider.answer_where(9_999, &Reply::json(dense), |asked| asked.parameter("page_size") == "1000");
+    assert_same(&told_by(&provider), &expected, "in pages of 100");
 }
 
 #[test]
@@ -372,16 +378,23 @@ fn a_broken_item_is_set_aside_with_its_address() {
         if !asked.parameter("start_date").starts_with("2026-06-08") {
             return Reply::json("{\"data\":[],\"total\":0}");
         }
-        Reply::json(format!("{{\"data\":[{good},7,{broken}],\"total\":3}}"))
+        let long = format!("{{\"request_id\":\"chatcmpl-long\",\"messages\":\"{}\"}}", "x".repeat(16 << 20));
+        Reply::json(format!("{{\"data\":[{good},7,\"eight\",{broken},{long}],\"total\":5}}"))
     });
     let run = told_by(&provider);
-    assert_eq!(run.accounts("proxy"), "kept 1, quarantined wrong_type 2");
+    assert_eq!(run.accounts("proxy"), "kept 1, quarantined too_long 1, quarantined wrong_type 3");
     let quarantine: Vec<String> = run.quarantine().iter().map(|line| without_port(line)).collect();
     assert!(
         quarantine.iter().all(|line| line.starts_with("http://127.0.0.1/spend/logs/v2#2026-06-08:")),
         "{quarantine:?}"
     );
-    assert!(quarantine.iter().any(|line| line.ends_with("wrong_type: a number, expected an object")), "{quarantine:?}");
+    for end in [
+        "wrong_type: a number, expected an object",
+        "wrong_type: a text, expected an object",
+        "too_long: longer than 16 MiB, expected one request",
+    ] {
+        assert!(quarantine.iter().any(|line| line.ends_with(end)), "{end}: {quarantine:?}");
+    }
     let before = run.tables();
     assert_eq!(ingest(&run, &["--strict"]).code, 3);
     assert_same_bytes(&run.tables(), &before, "asked again");

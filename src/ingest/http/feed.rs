@@ -10,9 +10,8 @@ use std::{
 };
 
 use super::{
-    super::framing::Block,
     Window,
-    pages::{Ending, Pull},
+    pages::{Ending, Page, Pull},
 };
 
 /// Windows that are fetched at the same time.
@@ -23,7 +22,7 @@ const WAITING: usize = 2;
 /// What a window says.
 #[derive(Debug)]
 pub(in super::super) enum Message {
-    Block(Block),
+    Page(Page),
     End(Ending),
 }
 
@@ -76,7 +75,7 @@ struct Words {
 
 impl Words {
     fn tell(mut self, window: &Window) {
-        let hand_on = |block| self.sender.send((self.task, Message::Block(block))).is_ok();
+        let hand_on = |page| self.sender.send((self.task, Message::Page(page))).is_ok();
         let ending = Pull::new(&window.endpoint, &hand_on).window(window.day);
         self.end(ending);
     }

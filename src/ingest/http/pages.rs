@@ -1,20 +1,17 @@
 //! The pages of a window: asked for one after the other until they hold still,
-//! cut into items, and handed on in blocks.
+//! scanned, and handed on with where their entries are.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError, atomic::Ordering},
+};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{
-    super::{
-        formats::is_nothing,
-        framing::{Block, Item},
-    },
-    At, Endpoint, Span, Told,
-};
+use super::{super::formats::is_nothing, At, Endpoint, Span, Told};
 use crate::{
     http::Fault,
-    json::{Scanner, Value},
+    json::{Document, Place, Scanner, Value},
     time::Day,
 };
 
@@ -54,17 +51,18 @@ const PASSES: u32 = 3;
 const MOST_STALE: u32 = 3;
 /// How often a page is asked for that is no JSON.
 const TRIES: u32 = 3;
+/// What a page holds is kept until it is parsed, so it is bounded, too: 32 MiB.
+const MOST_VALUES: usize = 1 << 21;
 /// Selecting by time is no finer with some servers.
 const SECOND: i64 = 1_000_000;
 
 /// Who takes the pages of a window; says whether more are wanted.
-pub(super) type Taker<'p> = &'p dyn Fn(Block) -> bool;
+pub(super) type Taker<'p> = &'p dyn Fn(Page) -> bool;
 
 /// The fetching of a window.
 pub(super) struct Pull<'p> {
     endpoint: &'p Endpoint,
     taker: Taker<'p>,
-    scanner: Scanner,
     ending: Ending,
 }
 
@@ -76,16 +74,41 @@ struct Pass {
     totals: [Option<u64>; 2],
 }
 
-/// A page, cut into items.
-struct Page {
-    block: Block,
-    numbers: Vec<u64>,
-    told: Told,
+/// A page, scanned, with its entries: the number of each, and where it is.
+#[derive(Debug)]
+pub(in super::super) struct Page {
+    document: Document,
+    entries: Vec<(u64, Place)>,
+}
+
+impl Page {
+    pub(in super::super) const fn bytes(&self) -> usize {
+        self.document.bytes()
+    }
+
+    pub(in super::super) fn entries(&self) -> impl Iterator<Item = (u64, Value<'_>)> {
+        self.entries.iter().map(|&(number, place)| (number, self.document.at(place)))
+    }
+}
+
+/// The memory of pages that were parsed, for those that come: fresh memory costs
+/// as much as reading into it.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<Vec<(Vec<u8>, Scanner)>>);
+
+impl Memory {
+    fn take(&self) -> (Vec<u8>, Scanner) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&self, page: Page) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(page.document.into_memory());
+    }
 }
 
 impl<'p> Pull<'p> {
     pub(super) fn new(endpoint: &'p Endpoint, taker: Taker<'p>) -> Self {
-        Self { endpoint, taker, scanner: Scanner::new(), ending: Ending::default() }
+        Self { endpoint, taker, ending: Ending::default() }
     }
 
     pub(super) fn window(mut self, day: Day) -> Ending {
@@ -133,17 +156,16 @@ impl<'p> Pull<'p> {
         let mut seen = HashSet::new();
         let (mut at, mut first_total, mut stale) = (self.endpoint.api.first(), None, 0);
         loop {
-            let page = self.page(span, &at, choice)?;
-            let Told { next, total, is_capped } = page.told;
+            let (page, Told { next, total, is_capped }) = self.page(span, &at, choice)?;
             let is_many = is_capped || total > Some(MOST_OF_SPAN);
             if may_divide && first_total.is_none() && is_many && is_divisible(span) {
                 return self.parts(span, total.filter(|_| !is_capped)).map(|()| None);
             }
             first_total = first_total.or(total);
             let known = seen.len();
-            seen.extend(page.numbers);
+            seen.extend(page.entries.iter().map(|(number, _)| number));
             stale = if seen.len() > known { 0 } else { stale + 1 };
-            self.hand_on(page.block)?;
+            self.hand_on(page)?;
             match next {
                 Some(_) if stale >= MOST_STALE => return Err(self.unusable(NO_PAGES)),
                 Some(next) => at = next,
@@ -164,19 +186,23 @@ impl<'p> Pull<'p> {
         Ok(())
     }
 
-    fn hand_on(&mut self, block: Block) -> Result<(), Stop> {
-        self.ending.bytes += block.bytes.len() as u64;
-        self.ending.items += block.entries().count() as u64;
-        if (self.taker)(block) { Ok(()) } else { Err(Stop::Unwanted) }
+    fn hand_on(&mut self, page: Page) -> Result<(), Stop> {
+        self.ending.bytes += page.bytes() as u64;
+        self.ending.items += page.entries.len() as u64;
+        if (self.taker)(page) { Ok(()) } else { Err(Stop::Unwanted) }
     }
 
     /// Asks for a page; again where what comes cannot be used.
-    fn page(&mut self, span: Span, at: &At, choice: usize) -> Result<Page, Stop> {
+    fn page(&self, span: Span, at: &At, choice: usize) -> Result<(Page, Told), Stop> {
         let size = self.endpoint.api.page_sizes()[choice];
         let mut tries = 1;
         loop {
-            let body = self.body(span, at, choice)?;
-            match cut(self.endpoint, &mut self.scanner, body, at, size) {
+            let (memory, scanner) = self.endpoint.memory.take();
+            let body = self.body(span, at, choice, memory)?;
+            match read(self.endpoint, scanner, body, at, size) {
+                Ok((page, _)) if page.document.values() > MOST_VALUES && self.chooses_smaller(choice) => {
+                    return Err(Stop::Smaller);
+                }
                 Ok(page) => return Ok(page),
                 Err(_) if tries < TRIES => tries += 1,
                 Err(cause) => return Err(self.unusable(&cause)),
@@ -184,10 +210,9 @@ impl<'p> Pull<'p> {
         }
     }
 
-    fn body(&self, span: Span, at: &At, choice: usize) -> Result<Vec<u8>, Stop> {
-        let Endpoint { api, size, .. } = self.endpoint;
-        let sizes = api.page_sizes();
-        let error = match self.endpoint.ask(api.query(span, at, sizes[choice])) {
+    fn body(&self, span: Span, at: &At, choice: usize, memory: Vec<u8>) -> Result<Vec<u8>, Stop> {
+        let api = self.endpoint.api;
+        let error = match self.endpoint.ask(api.query(span, at, api.page_sizes()[choice]), memory) {
             Ok(answer) => return Ok(answer.body),
             Err(error) => error,
         };
@@ -196,12 +221,20 @@ impl<'p> Pull<'p> {
             Fault::Refused { status: 400 | 422, .. } => *at == api.first(),
             _ => false,
         };
-        if is_too_much && choice + 1 < sizes.len() {
-            // Another window may have found out meanwhile.
-            size.fetch_max(choice + 1, Ordering::Relaxed);
+        if is_too_much && self.chooses_smaller(choice) {
             return Err(Stop::Smaller);
         }
         Err(Stop::Failed(error.with_advice(), Some(error.fault)))
+    }
+
+    /// Chooses the next smaller pages, if there are any.
+    fn chooses_smaller(&self, choice: usize) -> bool {
+        let is_there = choice + 1 < self.endpoint.api.page_sizes().len();
+        if is_there {
+            // Another window may have found out meanwhile.
+            self.endpoint.size.fetch_max(choice + 1, Ordering::Relaxed);
+        }
+        is_there
     }
 
     fn unusable(&self, cause: &str) -> Stop {
@@ -222,22 +255,16 @@ fn is_divisible(span: Span) -> bool {
     span.until.micros() - span.from.micros() >= 2 * SECOND
 }
 
-/// Cuts an answer into its items.
-fn cut(endpoint: &Endpoint, scanner: &mut Scanner, body: Vec<u8>, at: &At, size: u32) -> Result<Page, String> {
-    let text = std::str::from_utf8(&body).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
-    let value = scanner.scan(text).map_err(|error| format!("not JSON: {error}"))?;
-    let items = items(endpoint, value)?;
-    let begin = body.as_ptr().addr();
-    let (mut found, mut numbers) = (Vec::new(), Vec::new());
-    for item in items.items() {
-        let raw = item.raw();
-        let number = number(item, endpoint.api.id());
-        let start = raw.as_ptr().addr() - begin;
-        found.push(Item { start, end: start + raw.len(), number });
-        numbers.push(number);
-    }
-    let told = endpoint.api.told(value, at, size, found.len());
-    Ok(Page { block: Block::of_items(body, found), numbers, told })
+/// Scans an answer, and finds its entries.
+fn read(endpoint: &Endpoint, scanner: Scanner, body: Vec<u8>, at: &At, size: u32) -> Result<(Page, Told), String> {
+    let text = String::from_utf8(body);
+    let text = text.map_err(|error| format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()))?;
+    let document = Document::scan(text, scanner).map_err(|error| format!("not JSON: {error}"))?;
+    let id = endpoint.api.id();
+    let items = items(endpoint, document.value())?.items();
+    let entries: Vec<_> = items.map(|item| (number(item, id), item.place())).collect();
+    let told = endpoint.api.told(document.value(), at, size, entries.len());
+    Ok((Page { document, entries }, told))
 }
 
 /// The list in an answer.

@@ -18,8 +18,17 @@ impl Page {
     /// What the answer holds; `None` where the entry is no such answer.
     pub(crate) fn content<'a>(&self, entry: &Entry<'a>) -> Option<Value<'a>> {
         let Entry::Json(value) = *entry else { return None };
-        let content = value.some(self.holds).filter(|content| content.is_array() || content.is_object())?;
-        value.get(self.of_a_record).is_none().then_some(content)
+        let mut content = None;
+        // Once, and no further than needed: nearly every entry is a record.
+        for (key, value) in value.entries() {
+            if key.is(self.of_a_record) {
+                return None;
+            }
+            if key.is(self.holds) {
+                content = Some(value);
+            }
+        }
+        content.filter(|content| content.is_array() || content.is_object())
     }
 
     /// The first record of the answer, or the entry itself.
