@@ -4,7 +4,7 @@
 //! the past. Warnings are what is probably a slip; the `note` of the row on
 //! which one is reported silences it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
 use super::{Alias, Code, Dated, Digest, Draft, Finding, Kind, Price, date_text, in_force, pins};
 use crate::{record::Meter, time::Instant};
@@ -142,14 +142,25 @@ fn ties<'r, T: Dated>(rows: &[&'r T]) -> Vec<(&'r T, &'r T)> {
 /// Rows that cover the start of a change which was known, and in force, before
 /// they were: each with that change.
 fn hidden<'r, T: Dated>(rows: &[&'r T]) -> Vec<(&'r T, &'r T)> {
+    let mut changes = rows.to_vec();
+    changes.sort_by_key(|row| row.validity().from);
+    // Of each change and all that start after it, the one known first: in most
+    // books no row has any that it could cover.
+    let mut known_first: Vec<Instant> = changes.iter().map(|row| row.validity().known_from).collect();
+    for at in (1..known_first.len()).rev() {
+        known_first[at - 1] = known_first[at - 1].min(known_first[at]);
+    }
     let mut found = Vec::new();
     for &row in rows {
         let own = row.validity();
-        for &change in rows {
+        let later = changes.partition_point(|change| change.validity().from <= own.from);
+        for (&change, &known_first) in changes[later..].iter().zip(&known_first[later..]) {
             let start = change.validity().from;
-            let is_covered = change.validity().known_from < own.known_from && own.from < start && own.holds_at(start);
+            if known_first >= own.known_from || !own.holds_at(start) {
+                break;
+            }
             let known_before = own.known_from.plus_micros(-1);
-            if is_covered
+            if change.validity().known_from <= known_before
                 && in_force(rows.iter().copied(), start, known_before).is_some_and(|row| std::ptr::eq(row, change))
             {
                 found.push((row, change));
@@ -159,18 +170,39 @@ fn hidden<'r, T: Dated>(rows: &[&'r T]) -> Vec<(&'r T, &'r T)> {
     found
 }
 
-/// Gaps and large moves in the history as it is known by now.
-fn check_history(rows: &[&Price], findings: &mut Vec<Finding>) {
+/// What is in force from each instant on at which that may change, as it is
+/// known by now.
+fn history<'r>(rows: &[&'r Price]) -> Vec<(Instant, Option<&'r Price>)> {
     let mut starts: Vec<Instant> =
         rows.iter().flat_map(|row| [Some(row.validity.from), row.validity.until]).flatten().collect();
     starts.sort_unstable();
     starts.dedup();
-    let latest = Instant::from_micros(i64::MAX);
+    let mut to_come: Vec<(usize, &Price)> = rows.iter().copied().enumerate().collect();
+    to_come.sort_by_key(|(_, row)| std::cmp::Reverse(row.validity.from));
+    // Those that have begun, the one known last on top; what has ended is taken
+    // off when it comes up.
+    let mut begun = BinaryHeap::new();
+    let in_force_at = |at: Instant| {
+        while let Some((number, row)) = to_come.pop_if(|(_, row)| row.validity.from <= at) {
+            begun.push((row.validity.known_from, number));
+        }
+        while let Some(&(_, number)) = begun.peek() {
+            if rows[number].validity.holds_at(at) {
+                return (at, Some(rows[number]));
+            }
+            begun.pop();
+        }
+        (at, None)
+    };
+    starts.into_iter().map(in_force_at).collect()
+}
+
+/// Gaps and large moves in the history as it is known by now.
+fn check_history(rows: &[&Price], findings: &mut Vec<Finding>) {
     let mut before: Option<&Price> = None;
     let mut gap: Option<Instant> = None;
-    for start in starts {
-        let row = in_force(rows.iter().copied(), start, latest).filter(|row| row.rate.is_some());
-        let Some(row) = row else {
+    for (start, row) in history(rows) {
+        let Some(row) = row.filter(|row| row.rate.is_some()) else {
             gap = gap.or(before.map(|_| start));
             continue;
         };
@@ -235,6 +267,8 @@ fn check_backdated(draft: &Draft, last: &LastPricing, findings: &mut Vec<Finding
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{
         super::testing::{at, draft, lines},
         *,
@@ -397,5 +431,36 @@ mod tests {
             check(&[row], &["g,a,m,2026-01-01,,2026-01-01,,"]),
             "4: the `alias` rows of `g` known by the end of 2026-02 are not what was pinned: 0 rows then, 1 now"
         );
+    }
+
+    /// Validity in days of August; the end is left out where it is not after the start.
+    fn rows() -> impl Strategy<Value = Vec<String>> {
+        let row = (1..9_u8, 1..12_u8, 1..9_u8).prop_map(|(from, until, known)| {
+            let until = if until > from { format!("2026-08-{until:02}") } else { String::new() };
+            format!("g,m,*,input_tokens,1,1M,,2026-08-{from:02},{until},2026-08-{known:02},list,,")
+        });
+        proptest::collection::vec(row, 0..9)
+    }
+
+    proptest! {
+        #[test]
+        fn history_and_hidden_changes_are_what_a_look_at_all_rows_tells(lines in rows()) {
+            let draft = draft(&lines.iter().map(String::as_str).collect::<Vec<_>>(), &[], &[]);
+            let rows: Vec<&Price> = draft.prices.iter().collect();
+            for (at, row) in history(&rows) {
+                let expect = in_force(rows.iter().copied(), at, Instant::from_micros(i64::MAX));
+                prop_assert!(row.map(std::ptr::from_ref) == expect.map(std::ptr::from_ref), "at {at}");
+            }
+            let is_hidden = |row: &Price, change: &Price| {
+                let (own, start) = (&row.validity, change.validity.from);
+                let before = in_force(rows.iter().copied(), start, own.known_from.plus_micros(-1));
+                change.validity.known_from < own.known_from && own.from < start && own.holds_at(start)
+                    && before.is_some_and(|row| std::ptr::eq(row, change))
+            };
+            let pairs = rows.iter().flat_map(|row| rows.iter().map(move |change| (*row, *change)));
+            let expect: HashSet<_> = pairs.filter(|(row, change)| is_hidden(row, change)).map(|(a, b)| (a.place.line, b.place.line)).collect();
+            let found: HashSet<_> = hidden(&rows).into_iter().map(|(a, b)| (a.place.line, b.place.line)).collect();
+            prop_assert_eq!(found, expect);
+        }
     }
 }
