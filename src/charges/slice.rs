@@ -1,10 +1,8 @@
 //! One slice of a day: which prices and which owner apply to each of its rows.
 //!
-//! Prices and owners are chosen in Rust, once for what is the same and for each
-//! stretch of time; polars joins them by equality and then keeps the stretch
-//! that the instant lies in. An as-of join is not used: it trusts an order that
-//! it does not check. Every row comes out once and in its place, or the slice
-//! is refused.
+//! Prices and owners are chosen once for what is the same and for each stretch
+//! of time; a row finds its own by its number and its instant. Every row has
+//! exactly one, or the slice is refused.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -162,14 +160,14 @@ impl<'n> Applied<'n> {
         let asks = numbered.asks.iter().map(|ask| rules.ask(ask.ask(), day.start()));
         let (stretches, stretch) = prices(asks, &numbered.ask, at, rules.prices, rules.known_on, day)?;
         let mut owners = Vec::new();
-        let mut spans = Spans::default();
+        let mut spans = Vec::new();
         for (of, claim) in (0..).zip(&numbered.claims) {
             for stretch in rules.registry.stretches(claim.claim(), day.start(), day.end()) {
-                spans.push(of, stretch.from, stretch.until);
+                spans.push(Span { number: of, from: stretch.from, until: stretch.until });
                 owners.push(Applying { of, it: stretch.attribution });
             }
         }
-        let owner = join(&numbered.claim, at, spans);
+        let owner = join(&numbered.claim, at, &spans);
         let owner = owner.map_err(|detail| ChargesError::Join { day, what: "owners", detail })?;
         Ok(Self { stretches, owners, stretch, owner })
     }
@@ -186,73 +184,49 @@ pub(super) fn prices<'n>(
     day: Day,
 ) -> Result<(Vec<Applying<Stretch<'n>>>, Vec<u32>), ChargesError> {
     let mut stretches = Vec::new();
-    let mut spans = Spans::default();
+    let mut spans = Vec::new();
     for (of, ask) in (0..).zip(asks) {
         for stretch in prices.stretches(ask, day.start(), day.end(), known_on) {
-            spans.push(of, stretch.from, stretch.until);
+            spans.push(Span { number: of, from: stretch.from, until: stretch.until });
             stretches.push(Applying { of, it: stretch });
         }
     }
-    let places = join(numbers, at, spans).map_err(|detail| ChargesError::Join { day, what: "prices", detail })?;
+    let places = join(numbers, at, &spans).map_err(|detail| ChargesError::Join { day, what: "prices", detail })?;
     Ok((stretches, places))
 }
 
-/// What is joined: for each number, the stretches of time in which something
-/// else applies.
-#[derive(Debug, Default)]
-struct Spans {
-    number: Vec<u32>,
-    from: Vec<i64>,
-    until: Vec<i64>,
+/// A stretch of time in which something else applies to what has a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Span {
+    number: u32,
+    from: Instant,
+    until: Instant,
 }
 
-impl Spans {
-    fn push(&mut self, number: u32, from: Instant, until: Instant) {
-        self.number.push(number);
-        self.from.push(from.micros());
-        self.until.push(until.micros());
+/// For each row, which of the spans of its number its instant lies in. Nothing
+/// is taken for granted: spans of a number that overlap, and a row that lies in
+/// none, refuse the slice.
+fn join(numbers: &[u32], at: &Int64Chunked, spans: &[Span]) -> Result<Vec<u32>, String> {
+    let mut sorted: Vec<(Span, u32)> = spans.iter().copied().zip(0..).collect();
+    sorted.sort_unstable();
+    for pair in sorted.windows(2) {
+        let (span, next) = (pair[0].0, pair[1].0);
+        if span.number == next.number && next.from < span.until {
+            return Err(format!("two stretches of time apply from {}", next.from));
+        }
     }
-}
-
-/// For each row, which of the spans of its number its instant lies in.
-fn join(numbers: &[u32], at: &Int64Chunked, spans: Spans) -> Result<Vec<u32>, String> {
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let height = numbers.len();
-    let places = (0..count(spans.number.len())).collect();
-    let column = |name: &str, values: Vec<u32>| UInt32Chunked::from_vec(name.into(), values).into_column();
-    let instants = |name: &str, values: Vec<i64>| Int64Chunked::from_vec(name.into(), values).into_column();
-    let joined = || -> PolarsResult<DataFrame> {
-        let rows = DataFrame::new_infer_height(vec![
-            column("row", (0..count(height)).collect()),
-            column("number", numbers.to_vec()),
-            at.clone().with_name("at".into()).into_column(),
-        ])?;
-        let spans = DataFrame::new_infer_height(vec![
-            column("number", spans.number),
-            instants("from", spans.from),
-            instants("until", spans.until),
-            column("place", places),
-        ])?;
-        let how = JoinArgs { maintain_order: MaintainOrderJoin::Left, ..JoinArgs::new(JoinType::Left) };
-        let lies_in = col("from").lt_eq(col("at")).and(col("at").lt(col("until")));
-        rows.lazy()
-            .join(spans.lazy(), [col("number")], [col("number")], how)
-            .filter(lies_in)
-            .select([col("row"), col("place")])
-            .collect()
-    };
-    let joined = joined().map_err(|error| error.to_string())?;
-    if joined.height() != height {
-        return Err(format!("{} of {height} rows came out", joined.height()));
+    let mut places = Vec::with_capacity(numbers.len());
+    for (&number, at) in numbers.iter().zip(at.iter()) {
+        let at = Instant::from_micros(at.ok_or("a row has no instant")?);
+        let begun = sorted.partition_point(|(span, _)| (span.number, span.from) <= (number, at));
+        let last = begun.checked_sub(1).map(|last| sorted[last]);
+        match last.filter(|(span, _)| span.number == number && at < span.until) {
+            Some((_, place)) => places.push(place),
+            None => return Err(format!("nothing applies at {at}")),
+        }
     }
-    let values = |name: &str| -> PolarsResult<Vec<u32>> { Ok(joined.column(name)?.u32()?.iter().flatten().collect()) };
-    let rows = values("row").map_err(|error| error.to_string())?;
-    if !rows.iter().copied().eq(0..count(height)) {
-        return Err("rows came out in another order".to_owned());
-    }
-    let places = values("place").map_err(|error| error.to_string())?;
-    if places.len() != height {
-        return Err(format!("{} of {height} rows found something", places.len()));
+    if places.len() != numbers.len() {
+        return Err(format!("{} of {} rows have an instant", places.len(), numbers.len()));
     }
     Ok(places)
 }
@@ -265,33 +239,35 @@ mod tests {
         Int64Chunked::from_slice("ts".into(), at)
     }
 
-    fn spans(of: &[(u32, i64, i64)]) -> Spans {
-        let mut spans = Spans::default();
-        for &(number, from, until) in of {
-            spans.push(number, Instant::from_micros(from), Instant::from_micros(until));
-        }
-        spans
+    fn spans(of: &[(u32, i64, i64)]) -> Vec<Span> {
+        let span = |&(number, from, until)| Span {
+            number,
+            from: Instant::from_micros(from),
+            until: Instant::from_micros(until),
+        };
+        of.iter().map(span).collect()
     }
 
     #[test]
     fn a_row_finds_the_span_that_its_instant_lies_in() {
-        let of = [(1, 0, 10), (1, 10, 20), (0, 0, 20)];
-        let found = join(&[1, 0, 1, 1], &instants(&[9, 10, 10, 19]), spans(&of));
-        assert_eq!(found.unwrap(), [0, 2, 1, 1]);
-        assert_eq!(join(&[], &instants(&[]), spans(&of)).unwrap(), [0_u32; 0]);
+        let of = [(1, 0, 10), (1, 10, 20), (0, 0, 20), (3, 5, 6)];
+        let found = join(&[1, 0, 1, 1, 3], &instants(&[9, 10, 10, 19, 5]), &spans(&of));
+        assert_eq!(found.unwrap(), [0, 2, 1, 1, 3]);
+        assert_eq!(join(&[], &instants(&[]), &spans(&of)).unwrap(), [0_u32; 0]);
     }
 
     #[test]
     fn a_row_that_finds_nothing_or_two_things_stops_the_slice() {
         for (of, expect) in [
-            (&[(0, 0, 10)][..], "1 of 2 rows came out"),
-            (&[(0, 0, 20), (0, 5, 20)], "3 of 2 rows came out"),
-            (&[(1, 0, 20)], "0 of 2 rows came out"),
-            // One row twice and another not at all: the right number of rows.
-            (&[(0, 0, 10), (0, 0, 10)], "rows came out in another order"),
+            (&[(0, 0, 10)][..], "nothing applies at 1970-01-01T00:00:00.000012Z"),
+            (&[(1, 0, 20)], "nothing applies at 1970-01-01T00:00:00.000003Z"),
+            (&[(0, 4, 20)], "nothing applies at 1970-01-01T00:00:00.000003Z"),
+            (&[(0, 0, 20), (0, 5, 20)], "two stretches of time apply from 1970-01-01T00:00:00.000005Z"),
+            (&[(0, 0, 10), (0, 0, 10)], "two stretches of time apply from 1970-01-01T00:00:00Z"),
         ] {
-            assert_eq!(join(&[0, 0], &instants(&[3, 12]), spans(of)).unwrap_err(), expect);
+            assert_eq!(join(&[0, 0], &instants(&[3, 12]), &spans(of)).unwrap_err(), expect);
         }
+        assert_eq!(join(&[0, 0], &instants(&[3]), &spans(&[(0, 0, 9)])).unwrap_err(), "1 of 2 rows have an instant");
     }
 
     #[test]

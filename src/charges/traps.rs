@@ -62,13 +62,3 @@ fn a_sum_of_nothing_is_zero() {
     let AnyValue::Decimal(value, _, _) = sum else { panic!("{sum:?}") };
     assert_eq!(value, 0);
 }
-
-/// Guard: [`super::slice`] wants every row once and in its place.
-#[test]
-fn a_join_on_keys_that_repeat_makes_more_rows() {
-    let frame = |name: &str, keys: &[i32]| DataFrame::new_infer_height(vec![Column::new(name.into(), keys)]).unwrap();
-    let left = frame("key", &[1, 2]).lazy();
-    let right = frame("key", &[1, 1, 2]).lazy();
-    let joined = left.join(right, [col("key")], [col("key")], JoinArgs::new(JoinType::Left)).collect().unwrap();
-    assert_eq!(joined.height(), 3);
-}
