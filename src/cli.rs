@@ -24,7 +24,7 @@ mod status;
 mod top;
 mod what_if;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -35,6 +35,7 @@ use crate::{
     ingest::IngestError,
     migrate,
     pricing::Refused,
+    reconcile::LOOK_BACK_DAYS,
     time::{Day, Instant},
 };
 
@@ -319,6 +320,33 @@ fn instant(text: &str) -> Result<Instant, String> {
 
 fn day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "expected a date, such as `2026-06-01`".to_owned())
+}
+
+/// The days that a listing is about.
+#[derive(Debug, Args)]
+struct Days {
+    /// The first day; 30 days back where it is not given
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    from: Option<Day>,
+    /// The last day
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    to: Option<Day>,
+}
+
+impl Days {
+    /// The first of them, counted from the last one or today.
+    fn first(&self, now: Instant) -> Day {
+        let last = self.to.unwrap_or_else(|| now.day());
+        self.from.unwrap_or_else(|| Day::from_days(last.days() - LOOK_BACK_DAYS))
+    }
+}
+
+/// How well a stage went that does each day on its own.
+fn outcome_of<E: std::fmt::Display>(failed: &BTreeMap<Day, E>) -> Outcome {
+    for error in failed.values() {
+        tracing::error!("{error}");
+    }
+    if failed.is_empty() { Outcome::Done } else { Outcome::Partly }
 }
 
 /// A span of time, in microseconds.

@@ -33,8 +33,8 @@ pub use query::{Answer, QueryError, query};
 pub use reconciled::{NotLogged, Provider, Reconciled};
 pub use render::RenderError;
 pub use status::{Coverage, Status, Unbudgeted};
-pub(crate) use tables::DATE;
 pub use tables::{Asked, DATE_DOC, TABLES, Table, TableError, sql_type, views};
+pub(crate) use tables::{DATE, Value, budgets};
 pub use top::{Entry, Subject, Top};
 
 /// Why there is nothing to report.

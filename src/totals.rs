@@ -72,6 +72,31 @@ pub struct TotalRow {
 }
 
 impl TotalRow {
+    /// A row about some time, told at its end, in which nothing else is said.
+    pub fn about(source: &str, provider: &str, bucket_start: Instant, bucket_end: Instant) -> Self {
+        Self {
+            source: source.to_owned(),
+            provider: provider.to_owned(),
+            bucket_start,
+            bucket_end,
+            covers_until: None,
+            measure: Measure::Usage,
+            key: None,
+            key_id: None,
+            project: None,
+            user: None,
+            model: None,
+            tier: None,
+            line_item: None,
+            requests: None,
+            quantities: Quantities::default(),
+            total_tokens: None,
+            cost: None,
+            quality: Quality::Reported,
+            fetched_at: bucket_end,
+        }
+    }
+
     /// Whether it is about more days than the one of its file.
     pub fn is_of_several_days(&self) -> bool {
         self.bucket_end > self.bucket_start.day().end()
@@ -203,29 +228,11 @@ pub(crate) mod tests {
     /// A row of which only what the arguments say is known.
     pub(crate) fn row(source: &str, day: &str, model: &str, output: i64, told: &str) -> TotalRow {
         let day = Day::parse(day).unwrap();
-        let mut quantities = Quantities::default();
-        quantities[Meter::OutputTokens] = Some(output);
-        TotalRow {
-            source: source.to_owned(),
-            provider: "openai".to_owned(),
-            bucket_start: day.start(),
-            bucket_end: day.end(),
-            covers_until: None,
-            measure: Measure::Usage,
-            key: None,
-            key_id: None,
-            project: None,
-            user: None,
-            model: Some(model.to_owned()),
-            tier: None,
-            line_item: None,
-            requests: None,
-            quantities,
-            total_tokens: None,
-            cost: None,
-            quality: Quality::Reported,
-            fetched_at: at(told),
-        }
+        let mut row = TotalRow::about(source, "openai", day.start(), day.end());
+        row.model = Some(model.to_owned());
+        row.quantities[Meter::OutputTokens] = Some(output);
+        row.fetched_at = at(told);
+        row
     }
 
     /// A row in which nothing is `None`.

@@ -60,6 +60,14 @@ pub struct KeyLine {
     pub findings: Vec<Finding>,
 }
 
+impl KeyLine {
+    /// All that there is to say, in words.
+    pub fn verdict(&self) -> String {
+        let told: Vec<String> = self.findings.iter().map(ToString::to_string).collect();
+        if told.is_empty() { "ok".to_owned() } else { told.join("; ") }
+    }
+}
+
 /// What there is to say about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 
 use super::{
-    Failure, Outcome, Session, day,
+    Days, Failure, Outcome, Session,
     listing::{self, Cell, Column, Listing, Page, To},
+    outcome_of,
 };
 use crate::{
     audit::{self, ErrorCount, Violation, ViolationKind},
@@ -31,12 +32,8 @@ Examples:
   spendbook audit --from 2026-06-01 --to 2026-06-30  only these days
   spendbook audit --team chatbot --format csv        each violation of a team")]
 pub(super) struct Arguments {
-    /// The first day to show; 30 days back where it is not given
-    #[arg(long, value_name = "DAY", value_parser = day)]
-    from: Option<Day>,
-    /// The last day to show
-    #[arg(long, value_name = "DAY", value_parser = day)]
-    to: Option<Day>,
+    #[command(flatten)]
+    days: Days,
     /// Only this team
     #[arg(long, value_name = "NAME")]
     team: Option<String>,
@@ -63,9 +60,6 @@ fn kind(text: &str) -> Result<ViolationKind, String> {
     })
 }
 
-/// How far back is shown where no day is given.
-const SHOWN_DAYS: i32 = 30;
-
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
     let config = session.config()?;
     let now = session.clock.now();
@@ -77,7 +71,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         (book, done)
     };
     if !session.global.quiet {
-        let from = arguments.from.unwrap_or_else(|| Day::from_days(now.day().days() - SHOWN_DAYS));
+        let from = arguments.days.first(now);
         let found = Found::read(&book, arguments, from)?;
         arguments.to_format.write(&found.page(&done, from))?;
     }
@@ -95,10 +89,7 @@ fn audited(session: &Session, config: &Config, book: &Book) -> Result<audit::Out
 
 /// How well it went.
 pub(super) fn outcome(done: &audit::Outcome) -> Outcome {
-    for error in done.failed.values() {
-        tracing::error!("{error}");
-    }
-    if done.failed.is_empty() { Outcome::Done } else { Outcome::Partly }
+    outcome_of(&done.failed)
 }
 
 /// What an audit came to, in a line.
@@ -139,7 +130,7 @@ impl Found {
         let mut rows = Listing::new("violations", ROWS);
         let (mut count, mut left_out) = (0, 0);
         for day in book.days(DayTable::Violations)? {
-            if day < from || arguments.to.is_some_and(|to| day > to) {
+            if day < from || arguments.days.to.is_some_and(|to| day > to) {
                 continue;
             }
             audit::violations(book, day, |it| {
@@ -156,7 +147,7 @@ impl Found {
                 }
             })?;
         }
-        let mut errors = audit::errors(book, Some(from), arguments.to)?;
+        let mut errors = audit::errors(book, Some(from), arguments.days.to)?;
         errors.retain(|it| is_wanted(it.team.as_deref(), it.key.as_deref()));
         Ok(Self { groups, rows, left_out, errors })
     }

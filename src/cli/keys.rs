@@ -6,6 +6,7 @@ use clap::Args;
 use super::{
     Failure, Outcome, Session,
     listing::{self, Column, Listing, Page, To},
+    span,
 };
 use crate::{
     audit::{
@@ -31,26 +32,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "KEY")]
     safe_to_delete: Option<String>,
     /// How lately a source must have given records for its silence to count
-    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = span)]
     heard_within: i64,
     /// A key older than so many days is to be rotated
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     max_age: u16,
     #[command(flatten)]
     to: To,
-}
-
-/// Minutes, hours or days, in microseconds.
-fn duration(text: &str) -> Result<i64, String> {
-    let expected = || "expected a time, such as `30m`, `2h` or `1d`".to_owned();
-    let (digits, seconds) = match text.char_indices().last() {
-        Some((at, 'm')) => (&text[..at], 60),
-        Some((at, 'h')) => (&text[..at], 3_600),
-        Some((at, 'd')) => (&text[..at], 86_400),
-        _ => return Err(expected()),
-    };
-    let count: u32 = digits.parse().map_err(|_| expected())?;
-    Ok(i64::from(count) * seconds * 1_000_000)
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
@@ -96,8 +84,7 @@ fn page(keys: &Keys<'_>) -> Page {
     let mut listing = Listing::new("keys", COLUMNS);
     for line in keys.lines() {
         let codes: Vec<&str> = line.findings.iter().map(Finding::code).collect();
-        let told: Vec<String> = line.findings.iter().map(ToString::to_string).collect();
-        let verdict = if told.is_empty() { "ok".to_owned() } else { told.join("; ") };
+        let verdict = line.verdict();
         listing.push(vec![
             line.key.into(),
             line.team.into(),
@@ -118,19 +105,4 @@ fn page(keys: &Keys<'_>) -> Page {
     let mut page = Page::default();
     page.list(listing);
     page
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_a_unit() {
-        for (text, expect) in [("30m", Some(1_800)), ("2h", Some(7_200)), ("1d", Some(86_400)), ("0h", Some(0))] {
-            assert_eq!(duration(text).ok(), expect.map(|seconds: i64| seconds * 1_000_000), "{text}");
-        }
-        for text in ["", "h", "2", "-1h", "2 h", "2w", "99999999999h", "2é"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }

@@ -23,7 +23,10 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 pub(super) use crate::report::render::words::{count, counted};
 use crate::{
     money::Usd,
-    report::render::words::{self, signed},
+    report::{
+        Value,
+        render::words::{self, signed},
+    },
     time::Instant,
 };
 
@@ -248,6 +251,19 @@ impl From<Instant> for Cell {
 impl From<bool> for Cell {
     fn from(flag: bool) -> Self {
         Self::Flag(flag)
+    }
+}
+
+impl From<Value> for Cell {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Text(text) => Self::Text(text),
+            Value::Number(number) => Self::Number(number),
+            Value::Usd(amount) => Self::Usd(amount),
+            Value::Instant(instant) => Self::Instant(instant),
+            Value::Flag(flag) => Self::Flag(flag),
+        }
     }
 }
 

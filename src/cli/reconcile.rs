@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use super::{
-    Failure, Outcome, Session, day,
+    Days, Failure, Outcome, Session,
     listing::{self, Cell, Column, Listing, Page, To, counted},
+    outcome_of,
 };
 use crate::{
     book::Book,
@@ -39,12 +40,8 @@ Examples:
   spendbook reconcile --provider groq --format csv  every line
   spendbook --strict reconcile                      3: something to investigate")]
 pub(super) struct Arguments {
-    /// The first day; 30 days back where it is not given
-    #[arg(long, value_name = "DAY", value_parser = day)]
-    from: Option<Day>,
-    /// The last day
-    #[arg(long, value_name = "DAY", value_parser = day)]
-    to: Option<Day>,
+    #[command(flatten)]
+    days: Days,
     /// Only this provider
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
@@ -60,9 +57,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let now = session.clock.now();
     let prices = Prices::read(&config)?.book;
     let book = Book::open(&config.book_dir())?;
-    let first = arguments.to.unwrap_or_else(|| now.day()).days() - reconcile::LOOK_BACK_DAYS;
-    let from = arguments.from.unwrap_or_else(|| Day::from_days(first));
-    let options = Options { from: Some(from), to: arguments.to, provider: arguments.provider.as_deref() };
+    let from = arguments.days.first(now);
+    let options = Options { from: Some(from), to: arguments.days.to, provider: arguments.provider.as_deref() };
     let done = reconcile::run(&book, &config, &prices, options, now)?;
     if !session.global.quiet {
         arguments.to_format.write(&page(&done, from))?;
@@ -73,10 +69,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 
 /// How well rebuilding what no log shows went.
 pub(super) fn outcome(done: &Rebuilt) -> Outcome {
-    for error in done.failed.values() {
-        tracing::error!("{error}");
-    }
-    if done.failed.is_empty() { Outcome::Done } else { Outcome::Partly }
+    outcome_of(&done.failed)
 }
 
 /// What that came to, in a line; nothing where no provider reports anything.

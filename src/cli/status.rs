@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{
     book::Book,
-    budgets::{Forecast, Gap, Lines, Method, Projection, Scope, Standing, Statement, percent},
+    budgets::{Forecast, Gap, Lines, Method, Projection, Scope, Statement, percent},
     money::Usd,
     periods::PeriodSpan,
     reconcile::{Compared, Verdict},
-    report::{NotLogged, Status, Unbudgeted},
+    report::{NotLogged, Status, Unbudgeted, budgets},
+    time::Instant,
 };
 
 /// Shows every budget in its open period, how far spend is known, and how fresh
@@ -124,79 +125,41 @@ pub(super) fn budgets(status: &Status) -> Listing {
     listing
 }
 
+/// Where the forecast for people stands, which is its numbers in data.
+const FORECAST: usize = 11;
+
 fn of_statement(statement: &Statement) -> Vec<Cell> {
-    let Statement { scope, period, forecast, lines, .. } = statement;
-    let projection = forecast.projection();
-    let part = |of: fn(&Projection) -> Usd| projection.map(of).into();
-    let (kind, shown) = match forecast {
-        Forecast::Known(it) => ("known", it.spend.shown()),
-        Forecast::AtLeast(it) => ("at_least", format!("at least {}", it.spend.shown())),
-        Forecast::Unknown(_) => ("unknown", "unknown".to_owned()),
+    let Statement { scope, period, from, forecast, .. } = statement;
+    let shown = match forecast {
+        Forecast::Known(it) => it.spend.shown(),
+        Forecast::AtLeast(it) => format!("at least {}", it.spend.shown()),
+        Forecast::Unknown(_) => "unknown".to_owned(),
     };
     let is_range = |it: &&Projection| it.method != Method::Over;
-    let range = projection.filter(is_range).map(|it| format!("{} to {}", it.low.shown(), it.high.shown()));
-    let gaps: Vec<String> = statement.gaps.iter().map(Gap::to_string).collect();
-    let mut cells = named(scope, period);
-    cells[4] = statement.from.into();
-    cells.extend([
-        statement.spend.into(),
-        statement.budget().into(),
-        Some(statement.percent()).filter(|&percent| percent < i64::MAX).into(),
-        statement.remaining().into(),
-        statement.burn_per_day.into(),
-        shown.into(),
-        range.into(),
-        part(|it| it.spend),
-        part(|it| it.low),
-        part(|it| it.high),
-        kind.into(),
-        projection.and_then(|it| it.reaches_at).into(),
-        statement.standing().name().into(),
-        matches!(statement.standing(), Standing::Reached | Standing::Exceeded).into(),
-        statement.level().map(i64::from).into(),
-        statement.amount.into(),
-        statement.rolled_over.into(),
-    ]);
-    cells.extend(of_lines(lines));
-    cells.push(Some(gaps.join("; ")).filter(|gaps| !gaps.is_empty()).into());
+    let range = forecast.projection().filter(is_range);
+    let range = range.map(|it| format!("{} to {}", it.low.shown(), it.high.shown()));
+    let mut cells = named(scope, period, *from);
+    cells.extend(budgets::of_statement(statement).into_iter().map(Cell::from));
+    cells.splice(FORECAST..FORECAST, [shown.into(), range.into()]);
     cells
 }
 
 fn of_unbudgeted(unbudgeted: &Unbudgeted, month: &PeriodSpan) -> Vec<Cell> {
-    let mut cells = named(&unbudgeted.scope, month);
-    cells.push(unbudgeted.spend.into());
-    // From the budget to when it is reached.
-    cells.extend(std::iter::repeat_n(Cell::Null, 11));
-    cells.push("no budget".into());
-    // Exhausted, level, amount, rolled over.
-    cells.extend(std::iter::repeat_n(Cell::Null, 4));
-    cells.extend(of_lines(&unbudgeted.lines));
-    cells.push(Cell::Null);
+    let mut cells = named(&unbudgeted.scope, month, month.from);
+    cells.extend(budgets::of_unbudgeted(unbudgeted).into_iter().map(Cell::from));
+    cells.splice(FORECAST..FORECAST, [Cell::Null, Cell::Null]);
     cells
 }
 
 /// Whose, and of which period.
-fn named(scope: &Scope, period: &PeriodSpan) -> Vec<Cell> {
+fn named(scope: &Scope, period: &PeriodSpan, from: Instant) -> Vec<Cell> {
     vec![
         scope.kind().into(),
         scope.name().into(),
         scope.name().unwrap_or("organization").into(),
         period.name.clone().into(),
-        period.from.into(),
+        from.into(),
         period.until.into(),
-    ]
-}
-
-fn of_lines(lines: &Lines) -> [Cell; 7] {
-    let shared = lines.shared.values().try_fold(Usd::ZERO, |sum, part| sum.checked_add(*part));
-    [
-        lines.own.into(),
-        shared.into(),
-        lines.unlogged.into(),
-        lines.requests.into(),
-        lines.unpriced_requests.into(),
-        lines.estimated_requests.into(),
-        lines.estimated_cost.into(),
     ]
 }
 

@@ -1,8 +1,10 @@
-//! Whole configs beside what they mean; broken ones are in `broken` and
-//! `broken_mail`.
+//! Whole configs beside what they mean; broken ones are in `broken` and the
+//! modules beside it.
 
 mod broken;
+mod broken_keys;
 mod broken_mail;
+mod broken_sources;
 
 use insta::assert_snapshot;
 

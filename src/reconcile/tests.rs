@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     money::Usd,
-    record::{Measure, Meter, Quality, Quantities},
+    record::{Measure, Meter},
     time::{Day, Instant},
     totals::TotalRow,
 };
@@ -119,27 +119,8 @@ fn money_is_taken_apart_by_what_quantities_are_worth() {
 
 fn row(of: impl FnOnce(&mut TotalRow)) -> TotalRow {
     let day = Day::parse("2026-06-01").unwrap();
-    let mut row = TotalRow {
-        source: "s".to_owned(),
-        provider: "anthropic".to_owned(),
-        bucket_start: day.start(),
-        bucket_end: day.end(),
-        covers_until: None,
-        measure: Measure::Both,
-        key: None,
-        key_id: None,
-        project: None,
-        user: None,
-        model: None,
-        tier: None,
-        line_item: None,
-        requests: None,
-        quantities: Quantities::default(),
-        total_tokens: None,
-        cost: None,
-        quality: Quality::Reported,
-        fetched_at: day.end(),
-    };
+    let mut row = TotalRow::about("s", "anthropic", day.start(), day.end());
+    row.measure = Measure::Both;
     of(&mut row);
     row
 }

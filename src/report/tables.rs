@@ -6,7 +6,7 @@
 //! UTC day, which is in the path. Made tables tell what the command tells that
 //! shows the same (`keys`, `status`), from the same values.
 
-mod budgets;
+pub(crate) mod budgets;
 mod keys;
 mod prices;
 mod teams;
@@ -180,7 +180,7 @@ pub const fn sql_type(kind: ColumnType) -> &'static str {
 
 /// A value of a made table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Text(String),
     Number(i64),

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use super::TotalRow;
 use crate::{
     ingest::{accept, formats::Reject, names::Names},
-    record::{Measure, Quality, Quantities, Text},
+    record::{Measure, Text},
     secrets,
     time::{Day, Instant},
 };
@@ -144,6 +144,30 @@ pub(super) struct Page {
     pub(super) next: Option<String>,
 }
 
+impl Page {
+    /// Names the lines of no key, where the provider tells by key.
+    pub(super) fn name_absent_keys(&mut self, told: &Told<'_>) {
+        let name = |row: &mut TotalRow| row.key = Some(NO_KEY.to_owned());
+        self.name_absent(told, "api_key_id", |row| row.key_id.is_some(), name);
+    }
+
+    /// Names the lines of no workspace, where the provider tells by workspace.
+    pub(super) fn name_absent_workspaces(&mut self, told: &Told<'_>) {
+        let name = |row: &mut TotalRow| row.project = Some(NO_PROJECT.to_owned());
+        self.name_absent(told, "workspace_id", |row| row.project.is_some(), name);
+    }
+
+    /// Where an answer is by a name, as it was asked for or as it looks, a line
+    /// without it is of nobody, and not of all.
+    fn name_absent(&mut self, told: &Told<'_>, group: &str, is_named: fn(&TotalRow) -> bool, name: fn(&mut TotalRow)) {
+        let is_told = told.question.map_or_else(
+            || self.lines.iter().any(|line| is_named(&line.row)),
+            |question| question.query.iter().any(|(_, value)| value == group),
+        );
+        self.lines.iter_mut().map(|line| &mut line.row).filter(|row| is_told && !is_named(row)).for_each(name);
+    }
+}
+
 /// A line of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
@@ -177,25 +201,10 @@ impl Told<'_> {
             )));
         }
         Ok(TotalRow {
-            source: self.source.to_owned(),
-            provider: self.provider.to_owned(),
-            bucket_start: start,
-            bucket_end: end,
             covers_until: (end > self.at).then(|| self.at.max(start)),
             measure: self.measure,
-            key: None,
-            key_id: None,
-            project: None,
-            user: None,
-            model: None,
-            tier: None,
-            line_item: None,
-            requests: None,
-            quantities: Quantities::default(),
-            total_tokens: None,
-            cost: None,
-            quality: Quality::Reported,
             fetched_at: self.at,
+            ..TotalRow::about(self.source, self.provider, start, end)
         })
     }
 }
@@ -226,7 +235,7 @@ mod testing {
     //! What the tests of every teller share.
 
     use super::*;
-    use crate::totals::tests::at;
+    use crate::{record::Quality, totals::tests::at};
 
     pub(super) const TOLD: &str = "2026-11-16T02:00:00Z";
 

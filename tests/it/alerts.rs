@@ -2,159 +2,12 @@
 //! small book, asserting on the mails that are in the outbox, as a mail client
 //! reads them. What is told is held against dollars that the logs spend.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-    time::Instant as Stopwatch,
-};
+mod office;
 
-use mail_parser::{MessageParser, MimeHeaders};
-use spendbook::money::Usd;
+use std::{collections::BTreeMap, fs, path::Path, time::Instant as Stopwatch};
 
-use crate::{
-    priced::PRICE_HEADER,
-    support::{Dice, TestRun, files_below, times},
-};
-
-/// Prices by which a token of the model `m` costs a millionth of a dollar.
-const PRICES: &str = "groq,m,*,input_tokens,1,1M,,2025-01-01,,2025-01-01,list,a list,\n";
-
-const CONFIG: &str = r#"
-[[source]]
-name = "gateway"
-format = "native"
-path = "logs/*.jsonl"
-provider = "groq"
-silent_after = "400d"
-
-[organization]
-finance = ["finance@example.com"]
-operators = ["operators@example.com"]
-
-[teams.chat]
-owners = ["lead@example.com"]
-monthly_budget_usd = "100"
-
-[mail]
-from = "Spendbook <spendbook@example.com>"
-"#;
-
-/// A book, and what has been read of its outbox.
-struct Office {
-    run: TestRun,
-    seen: BTreeSet<String>,
-    requests: usize,
-}
-
-/// A mail, as a client shows it.
-#[derive(Debug, Clone)]
-struct Read {
-    id: String,
-    to: String,
-    subject: String,
-    text: String,
-    html: String,
-    csv: String,
-    /// Of the mail that it answers.
-    reply_to: Option<String>,
-    headers: String,
-}
-
-impl Read {
-    fn of(bytes: &[u8]) -> Self {
-        let mail = MessageParser::default().parse(bytes).expect("a mail");
-        let header = |name: &str| mail.header_raw(name).map(|it| it.trim().to_owned());
-        let attachment = mail.attachments().next().expect("an attachment");
-        assert!(attachment.attachment_name().is_some_and(|name| name.starts_with("alerts-")), "{mail:?}");
-        let headers: String = String::from_utf8_lossy(bytes).split("\r\n\r\n").next().expect("a head").to_owned();
-        Self {
-            id: mail.message_id().expect("an id").to_owned(),
-            to: mail.to().and_then(|to| to.first()).and_then(|to| to.address()).expect("an address").to_owned(),
-            subject: mail.subject().expect("a subject").to_owned(),
-            text: mail.body_text(0).expect("a text").replace("\r\n", "\n"),
-            html: mail.body_html(0).expect("HTML").into_owned(),
-            csv: String::from_utf8(attachment.contents().to_vec()).expect("UTF-8"),
-            reply_to: header("In-Reply-To"),
-            headers,
-        }
-    }
-}
-
-impl Office {
-    fn new() -> Self {
-        Self::with(CONFIG)
-    }
-
-    fn with(config: &str) -> Self {
-        let run = TestRun::in_memory(config);
-        run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}"));
-        Self { run, seen: BTreeSet::new(), requests: 0 }
-    }
-
-    fn edit(&self, from: &str, to: &str) {
-        let text = fs::read_to_string(self.run.path("spendbook.toml")).unwrap();
-        assert!(text.contains(from), "{from}");
-        self.run.write("spendbook.toml", text.replacen(from, to, 1));
-    }
-
-    /// Logs a request that costs so many dollars; whole ones, or thousandths.
-    fn spends(&mut self, ts: &str, key: &str, dollars: &str) {
-        self.asks(ts, key, "m", "ann", i64::try_from(Usd::parse(dollars).unwrap().pico() / 1_000_000).unwrap());
-    }
-
-    fn asks(&mut self, ts: &str, key: &str, model: &str, user: &str, tokens: i64) {
-        self.requests += 1;
-        let line = serde_json::json!({
-            "ts": ts, "request_id": format!("chatcmpl-{:032}", self.requests), "key": key, "user": user, "model": model,
-            "http_status": 200, "usage": { "prompt_tokens": tokens, "completion_tokens": 0 },
-        });
-        self.run.write(&format!("logs/{:06}.jsonl", self.requests), format!("{line}\n"));
-    }
-
-    fn night(&self, now: &str) {
-        self.said(now, &["-q", "run"]);
-    }
-
-    fn said(&self, now: &str, arguments: &[&str]) -> String {
-        let ran = self.run.run_at(now, arguments);
-        assert_eq!(ran.code, 0, "{now} {arguments:?} {ran:?}");
-        ran.stdout
-    }
-
-    /// The mails of alerts, by file name; a night also mails the weeks.
-    fn mails(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut mails = BTreeMap::new();
-        for (name, bytes) in files_below(&self.run.path("book/outbox")) {
-            let name = name.rsplit('/').next().expect("a name").to_owned();
-            if name.starts_with("alert-") && name.strip_suffix(".eml").is_some() {
-                assert!(mails.insert(name, bytes).is_none(), "a mail is in two places");
-            }
-        }
-        mails
-    }
-
-    /// Mails that have come since this was asked.
-    fn new_mails(&mut self) -> Vec<Read> {
-        let mails = self.mails();
-        let new =
-            mails.iter().filter(|(name, _)| !self.seen.contains(*name)).map(|(_, bytes)| Read::of(bytes)).collect();
-        self.seen.extend(mails.into_keys());
-        new
-    }
-
-    /// `lead: [chat] …` of each mail that came in a night, sorted.
-    fn told(&mut self, now: &str) -> Vec<String> {
-        self.night(now);
-        let mut told: Vec<String> = self
-            .new_mails()
-            .iter()
-            .map(|mail| format!("{}: {}", mail.to.split('@').next().unwrap_or_default(), mail.subject))
-            .collect();
-        told.sort();
-        told
-    }
-}
+use self::office::{CONFIG, Office, Read};
+use crate::support::{Dice, TestRun, files_below, times};
 
 const NOTHING: [&str; 0] = [];
 
@@ -231,7 +84,7 @@ fn late_data_repricing_and_corrections_move_what_stands() {
     assert_eq!(office.told("2026-11-05T02:00:00Z"), ["lead: [chat] 96 % of November budget: $96 of $100"]);
     // The price was wrong: a correction is added, and the alert is taken back once.
     let lower = "groq,m,*,input_tokens,0.5,1M,,2025-01-01,,2026-11-05,list,a list,a correction\n";
-    office.run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}{lower}"));
+    office.prices(lower);
     let told = office.told("2026-11-06T02:00:00Z");
     assert_eq!(told, ["lead: [chat] withdrawn: November budget is not at 95 %, it is at 48 %: $48 of $100"]);
     assert_eq!(office.told("2026-11-07T02:00:00Z"), NOTHING);
@@ -239,11 +92,11 @@ fn late_data_repricing_and_corrections_move_what_stands() {
     office.spends("2026-11-08T10:00:00Z", "chat-prod", "94");
     assert_eq!(office.told("2026-11-09T02:00:00Z"), ["lead: [chat] 95 % of November budget: $95 of $100"]);
     let lowest = "groq,m,*,input_tokens,0.1,1M,,2025-01-01,,2026-11-09,list,a list,a correction\n";
-    office.run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}{lower}{lowest}"));
+    office.prices(&format!("{lower}{lowest}"));
     let told = office.told("2026-11-10T02:00:00Z");
     assert_eq!(told, ["lead: [chat] withdrawn: November budget is not at 95 %, it is at 19 %: $19 of $100"]);
     let back = "groq,m,*,input_tokens,0.5,1M,,2025-01-01,,2026-11-10,list,a list,a correction\n";
-    office.run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}{lower}{lowest}{back}"));
+    office.prices(&format!("{lower}{lowest}{back}"));
     assert_eq!(office.told("2026-11-11T02:00:00Z"), NOTHING);
     // A higher one was never withdrawn.
     office.spends("2026-11-11T10:00:00Z", "chat-prod", "12");
@@ -256,10 +109,10 @@ fn what_has_lost_its_price_withdraws_nothing() {
     office.spends("2026-11-03T10:00:00Z", "chat-prod", "96");
     assert_eq!(office.told("2026-11-05T02:00:00Z").len(), 1);
     let ended = "groq,m,*,input_tokens,,1M,,2026-11-01,,2026-11-05,list,a list,a mistake\n";
-    office.run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}{ended}"));
+    office.prices(ended);
     assert_eq!(office.told("2026-11-06T02:00:00Z"), ["operators: [model m] no price for 1 request"]);
     let back = "groq,m,*,input_tokens,1,1M,,2026-11-01,,2026-11-06,list,a list,a correction\n";
-    office.run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}{ended}{back}"));
+    office.prices(&format!("{ended}{back}"));
     assert_eq!(office.told("2026-11-07T02:00:00Z"), NOTHING);
 }
 
@@ -542,7 +395,7 @@ fn killed_at_any_moment_each_mail_is_there_with_the_same_id() {
     let stays =
         |name: &str| !["book/alerts/", "book/outbox/", "book/state/alerts.json"].iter().any(|it| name.starts_with(it));
     let copy = || {
-        let copy = Office { run: TestRun::in_memory(CONFIG), seen: BTreeSet::new(), requests: 0 };
+        let copy = Office::in_run(TestRun::in_memory(CONFIG));
         for (name, bytes) in before.iter().filter(|(name, _)| stays(name)) {
             copy.run.write(name, bytes);
         }
@@ -586,7 +439,7 @@ fn killed_at_any_moment_each_mail_is_there_with_the_same_id() {
 fn golden_mails_are_what_they_were() {
     let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/alerts");
     let config = fs::read_to_string(case.join("spendbook.toml")).unwrap();
-    let office = Office { run: TestRun::in_memory(&config), seen: BTreeSet::new(), requests: 0 };
+    let office = Office::in_run(TestRun::in_memory(&config));
     for dir in ["logs", "pricing"] {
         for (name, bytes) in files_below(&case.join(dir)) {
             office.run.write(&format!("{dir}/{name}"), bytes);

@@ -372,3 +372,19 @@ fn the_doctor_names_keys_that_nobody_uses_and_models_that_have_no_price() {
     run.ingest();
     assert_eq!(found(&run)[1], "every registered key was used in the last 30 days");
 }
+
+#[test]
+fn without_a_first_day_thirty_days_up_to_the_last_one_are_shown() {
+    let run = workspace(&line(1, "2026-06-01T10:00:00Z", "stray", 1, ""));
+    night(&run, JUNE_10);
+    let shown = |arguments: &[&str]| {
+        let ran = run.run_at("2026-09-10T04:00:00Z", &[&["audit", "--dry-run", "--format", "csv"], arguments].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout.lines().count() - 1
+    };
+    assert_eq!(shown(&[]), 0);
+    assert_eq!(shown(&["--to", "2026-06-05"]), 1);
+    assert_eq!(shown(&["--to", "2026-07-01"]), 1);
+    assert_eq!(shown(&["--to", "2026-07-02"]), 0);
+    assert_eq!(shown(&["--from", "2026-06-01"]), 1);
+}

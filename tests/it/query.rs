@@ -5,7 +5,7 @@ use std::fs;
 
 use spendbook::{
     money::Usd,
-    record::{CHARGES, Measure, Meter, Quality, Quantities},
+    record::{CHARGES, Measure, Meter},
     time::Day,
     totals::{self, TotalRow},
 };
@@ -281,29 +281,11 @@ fn totals_are_a_table_over_every_source() {
 }
 
 fn total(source: &str, day: Day, output: i64) -> TotalRow {
-    let mut quantities = Quantities::default();
-    quantities[Meter::OutputTokens] = Some(output);
-    TotalRow {
-        source: source.to_owned(),
-        provider: "groq".to_owned(),
-        bucket_start: day.start(),
-        bucket_end: day.end(),
-        covers_until: None,
-        measure: Measure::Both,
-        key: None,
-        key_id: None,
-        project: None,
-        user: None,
-        model: None,
-        tier: None,
-        line_item: None,
-        requests: None,
-        quantities,
-        total_tokens: None,
-        cost: Usd::from_pico(output.into()),
-        quality: Quality::Reported,
-        fetched_at: day.end(),
-    }
+    let mut row = TotalRow::about(source, "groq", day.start(), day.end());
+    row.measure = Measure::Both;
+    row.quantities[Meter::OutputTokens] = Some(output);
+    row.cost = Usd::from_pico(output.into());
+    row
 }
 
 #[test]

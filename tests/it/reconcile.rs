@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use spendbook::{
     money::Usd,
-    record::{Measure, Meter, Quality, Quantities},
+    record::{Measure, Meter},
     time::{Day, Instant},
     totals::{self, TotalRow},
 };
@@ -68,30 +68,16 @@ pub(crate) fn told(
     cost: Option<&str>,
 ) -> TotalRow {
     let day = Day::parse(day).unwrap();
-    let mut quantities = Quantities::default();
-    quantities[Meter::InputTokens] = Some(tokens[0]);
-    quantities[Meter::OutputTokens] = Some(tokens[1]);
-    TotalRow {
-        source: source.to_owned(),
-        provider: "groq".to_owned(),
-        bucket_start: day.start(),
-        bucket_end: day.end(),
-        covers_until: None,
-        measure: if cost.is_some() { Measure::Both } else { Measure::Usage },
-        key: key.map(str::to_owned),
-        key_id: None,
-        project: None,
-        user: None,
-        model: Some("m".to_owned()),
-        tier: None,
-        line_item: None,
-        requests: Some(requests),
-        quantities,
-        total_tokens: None,
-        cost: cost.map(|cost| Usd::parse(cost).unwrap()),
-        quality: Quality::Reported,
-        fetched_at: Instant::parse("2026-06-09T02:00:00Z", chrono_tz::Tz::UTC).unwrap(),
-    }
+    let mut row = TotalRow::about(source, "groq", day.start(), day.end());
+    row.measure = if cost.is_some() { Measure::Both } else { Measure::Usage };
+    row.key = key.map(str::to_owned);
+    row.model = Some("m".to_owned());
+    row.requests = Some(requests);
+    row.quantities[Meter::InputTokens] = Some(tokens[0]);
+    row.quantities[Meter::OutputTokens] = Some(tokens[1]);
+    row.cost = cost.map(|cost| Usd::parse(cost).unwrap());
+    row.fetched_at = Instant::parse("2026-06-09T02:00:00Z", chrono_tz::Tz::UTC).unwrap();
+    row
 }
 
 /// Puts what a source said of a day into the book, as its adapter does.
@@ -359,13 +345,10 @@ fn money_without_quantities_takes_those_of_another_source() {
         ],
     );
     // $2.40 logged; 24 cents of two requests that were not; 36 cents are the price.
-    let costs = TotalRow {
-        measure: Measure::Cost,
-        requests: None,
-        quantities: Quantities::default(),
-        model: None,
-        ..told("costs", DAY, None, 0, [0, 0], Some("3.00"))
-    };
+    let day = Day::parse(DAY).unwrap();
+    let mut costs = TotalRow::about("costs", "groq", day.start(), day.end());
+    costs.measure = Measure::Cost;
+    costs.cost = Some(Usd::parse("3.00").unwrap());
     tell(&run, "costs", DAY, vec![costs]);
     let lines = lines(&run, &[]);
     lines.values().for_each(assert_sums);

@@ -50,12 +50,32 @@ pub(super) const COLUMNS: &[Column] = &[
 
 pub(super) fn rows(asked: &Asked<'_>) -> Result<Vec<Row>, TableError> {
     let status = Status::of(asked.book, asked.config, asked.now)?;
-    let budgets = status.budgets.iter().map(|statement| of_statement(&status, statement));
-    let others = status.unbudgeted.iter().map(|unbudgeted| of_unbudgeted(&status, unbudgeted));
+    let budgets = status.budgets.iter().map(|statement| {
+        let named = named(&status, &statement.scope, &statement.period, statement.from);
+        [named, of_statement(statement)].concat()
+    });
+    let others = status.unbudgeted.iter().map(|unbudgeted| {
+        let named = named(&status, &unbudgeted.scope, &status.month, status.month.from);
+        [named, of_unbudgeted(unbudgeted)].concat()
+    });
     Ok(budgets.chain(others).collect())
 }
 
-fn of_statement(status: &Status, statement: &Statement) -> Row {
+/// Whose, and of which period.
+fn named(status: &Status, scope: &Scope, period: &PeriodSpan, from: Instant) -> Row {
+    vec![
+        status.now.into(),
+        status.known_until.into(),
+        scope.kind().into(),
+        scope.name().into(),
+        period.name.clone().into(),
+        from.into(),
+        period.until.into(),
+    ]
+}
+
+/// Where a budget stands: from `spend` on, as `status` has it too.
+pub(crate) fn of_statement(statement: &Statement) -> Vec<Value> {
     let Statement { forecast, lines, .. } = statement;
     let projection = forecast.projection();
     let part = |of: fn(&Projection) -> Usd| projection.map(of).into();
@@ -66,8 +86,7 @@ fn of_statement(status: &Status, statement: &Statement) -> Row {
     };
     let standing = statement.standing();
     let gaps: Vec<String> = statement.gaps.iter().map(Gap::to_string).collect();
-    let mut row = named(status, &statement.scope, &statement.period, statement.from);
-    row.extend([
+    let mut values = vec![
         statement.spend.into(),
         statement.budget().into(),
         Some(statement.percent()).filter(|&percent| percent < i64::MAX).into(),
@@ -83,35 +102,26 @@ fn of_statement(status: &Status, statement: &Statement) -> Row {
         statement.level().map(i64::from).into(),
         statement.amount.into(),
         statement.rolled_over.into(),
-    ]);
-    row.extend(of_lines(lines));
-    row.push(Some(gaps.join("; ")).filter(|gaps| !gaps.is_empty()).into());
-    row
+    ];
+    values.extend(of_lines(lines));
+    values.push(Some(gaps.join("; ")).filter(|gaps| !gaps.is_empty()).into());
+    values
 }
 
-fn of_unbudgeted(status: &Status, unbudgeted: &Unbudgeted) -> Row {
-    let mut row = named(status, &unbudgeted.scope, &status.month, status.month.from);
-    row.push(unbudgeted.spend.into());
-    let place = |name| COLUMNS.iter().position(|column| column.name == name).expect("it is a column");
-    row.resize(place("standing"), Value::Null);
-    row.push("no budget".into());
-    row.resize(place("own"), Value::Null);
-    row.extend(of_lines(&unbudgeted.lines));
-    row.push(Value::Null);
-    row
+/// What is spent where there is no budget: the same columns.
+pub(crate) fn of_unbudgeted(unbudgeted: &Unbudgeted) -> Vec<Value> {
+    let first = place("spend");
+    let mut values = vec![unbudgeted.spend.into()];
+    values.resize(place("standing") - first, Value::Null);
+    values.push("no budget".into());
+    values.resize(place("own") - first, Value::Null);
+    values.extend(of_lines(&unbudgeted.lines));
+    values.push(Value::Null);
+    values
 }
 
-/// Whose, and of which period.
-fn named(status: &Status, scope: &Scope, period: &PeriodSpan, from: Instant) -> Row {
-    vec![
-        status.now.into(),
-        status.known_until.into(),
-        scope.kind().into(),
-        scope.name().into(),
-        period.name.clone().into(),
-        from.into(),
-        period.until.into(),
-    ]
+fn place(name: &str) -> usize {
+    COLUMNS.iter().position(|column| column.name == name).expect("it is a column")
 }
 
 fn of_lines(lines: &Lines) -> [Value; 7] {

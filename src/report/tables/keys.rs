@@ -36,7 +36,7 @@ pub(super) fn rows(asked: &Asked<'_>) -> Result<Vec<Row>, TableError> {
     let is_registered =
         |name: &Option<String>| name.as_ref().is_some_and(|name| asked.config.keys.iter().any(|key| key.name == *name));
     let row = |line: KeyLine| {
-        let told: Vec<String> = line.findings.iter().map(ToString::to_string).collect();
+        let verdict = line.verdict();
         vec![
             line.key.clone().into(),
             is_registered(&line.key).into(),
@@ -52,7 +52,7 @@ pub(super) fn rows(asked: &Asked<'_>) -> Result<Vec<Row>, TableError> {
             line.cost_24h.known().into(),
             line.cost_30d.known().into(),
             joined(line.findings.iter().map(Finding::code)).into(),
-            if told.is_empty() { "ok".to_owned() } else { told.join("; ") }.into(),
+            verdict.into(),
         ]
     };
     Ok(Keys::new(asked.config, uses, Ask::usual(asked.now)).lines().into_iter().map(row).collect())

@@ -4,7 +4,7 @@
 //! What the priority tier costs is not in the report, whatever was used of it.
 
 use super::{
-    Days, Line, NO_PROJECT, Page, Question, Teller, Told, Unreadable,
+    Days, Line, Page, Question, Teller, Told, Unreadable,
     anthropic_usage::{BUCKETS, HEADERS, question},
     openai_costs::{in_dollars, money},
     pages::{Bucket, apart, text},
@@ -44,10 +44,7 @@ impl Teller for AnthropicCosts {
 
     fn read(&self, text: &str, told: &Told<'_>) -> Result<Page, Unreadable> {
         let mut page = BUCKETS.read(text, told, line)?;
-        let by_project = told.question.is_some() || page.lines.iter().any(|line| line.row.project.is_some());
-        for row in page.lines.iter_mut().map(|line| &mut line.row).filter(|row| by_project && row.project.is_none()) {
-            row.project = Some(NO_PROJECT.to_owned());
-        }
+        page.name_absent_workspaces(told);
         Ok(page)
     }
 }

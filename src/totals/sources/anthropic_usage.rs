@@ -3,7 +3,7 @@
 //! tells no number of requests.
 
 use super::{
-    Days, Line, NO_KEY, NO_PROJECT, Page, Question, Teller, Told, Unreadable,
+    Days, Line, Page, Question, Teller, Told, Unreadable,
     pages::{Bucket, Buckets, apart, count, text},
 };
 use crate::{json::Value, record::Meter};
@@ -40,17 +40,8 @@ impl Teller for AnthropicUsage {
 
     fn read(&self, text: &str, told: &Told<'_>) -> Result<Page, Unreadable> {
         let mut page = BUCKETS.read(text, told, line)?;
-        let is_asked = told.question.is_some();
-        let by_key = is_asked || page.lines.iter().any(|line| line.row.key_id.is_some());
-        let by_project = is_asked || page.lines.iter().any(|line| line.row.project.is_some());
-        for row in page.lines.iter_mut().map(|line| &mut line.row) {
-            if by_key && row.key_id.is_none() {
-                row.key = Some(NO_KEY.to_owned());
-            }
-            if by_project && row.project.is_none() {
-                row.project = Some(NO_PROJECT.to_owned());
-            }
-        }
+        page.name_absent_keys(told);
+        page.name_absent_workspaces(told);
         Ok(page)
     }
 }

@@ -5,13 +5,9 @@
 use super::{
     Days, Line, Page, Question, Teller, Told, Unreadable,
     openai_costs::money,
-    pages::{apart, count, instant, list, scan, text},
+    pages::{apart, count, instant, rows, text},
 };
-use crate::{
-    ingest::formats::shared::tokens::Totals,
-    json::{Scanner, Value},
-    record::Measure,
-};
+use crate::{ingest::formats::shared::tokens::Totals, json::Value, record::Measure};
 
 #[derive(Debug)]
 pub(super) struct GroqActivity;
@@ -34,14 +30,7 @@ impl Teller for GroqActivity {
     }
 
     fn read(&self, text: &str, told: &Told<'_>) -> Result<Page, Unreadable> {
-        let mut scanner = Scanner::new();
-        let answer = scan(text, &mut scanner)?;
-        let rows = if answer.is_array() { answer } else { list(answer, "", "data")? };
-        let lines = rows
-            .items()
-            .enumerate()
-            .map(|(index, row)| line(row, told).map_err(|error| Unreadable(format!("data[{index}]: {error}"))));
-        Ok(Page { lines: lines.collect::<Result<_, _>>()?, ..Page::default() })
+        rows(text, told, line)
     }
 }
 

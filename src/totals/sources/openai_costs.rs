@@ -6,7 +6,7 @@
 
 use super::{
     Days, Line, Page, Question, Teller, Told, Unreadable,
-    openai_usage::{BUCKETS, name_absent_keys, question},
+    openai_usage::{BUCKETS, question},
     pages::{Bucket, apart, text},
 };
 use crate::{ingest::formats::shared::field::Field, json::Value, money::Usd, record::Measure};
@@ -33,7 +33,7 @@ impl Teller for OpenAiCosts {
 
     fn read(&self, text: &str, told: &Told<'_>) -> Result<Page, Unreadable> {
         let mut page = BUCKETS.read(text, told, line)?;
-        name_absent_keys(&mut page, told);
+        page.name_absent_keys(told);
         Ok(page)
     }
 }

@@ -5,7 +5,7 @@
 //! Left out: storage (`vector_stores`), which no meter counts.
 
 use super::{
-    Days, Line, NO_KEY, Page, Question, Teller, Told, Unreadable,
+    Days, Line, Page, Question, Teller, Told, Unreadable,
     pages::{Bucket, Buckets, apart, count, text},
 };
 use crate::{
@@ -57,7 +57,7 @@ impl Teller for OpenAiUsage {
 
     fn read(&self, text: &str, told: &Told<'_>) -> Result<Page, Unreadable> {
         let mut page = BUCKETS.read(text, told, line)?;
-        name_absent_keys(&mut page, told);
+        page.name_absent_keys(told);
         Ok(page)
     }
 }
@@ -72,17 +72,6 @@ pub(super) fn question(days: Days, kind: &'static str, path: &'static str, group
     ];
     query.extend(groups.iter().map(|&group| ("group_by[]", group.to_owned())));
     Question { path, query, kind }
-}
-
-/// Where the answer is by key, a line without one is of no key, not of all.
-pub(super) fn name_absent_keys(page: &mut Page, told: &Told<'_>) {
-    let by_key = told.question.map_or_else(
-        || page.lines.iter().any(|line| line.row.key_id.is_some()),
-        |question| question.query.iter().any(|(_, value)| value == "api_key_id"),
-    );
-    for row in page.lines.iter_mut().map(|line| &mut line.row).filter(|row| by_key && row.key_id.is_none()) {
-        row.key = Some(NO_KEY.to_owned());
-    }
 }
 
 fn line(bucket: Bucket<'_>, result: Value<'_>) -> Result<Option<Line>, Unreadable> {

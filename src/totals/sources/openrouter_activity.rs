@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use super::{
     Days, Line, Page, Question, Reach, Teller, Told, Unreadable,
     openai_costs::money,
-    pages::{apart, count, list, scan, text},
+    pages::{apart, count, rows, text},
 };
 use crate::{
     ingest::formats::shared::{
         field::Field,
         tokens::{Counts, Totals},
     },
-    json::{Scanner, Value},
+    json::Value,
     money::Usd,
     record::{Measure, Quality, Quantities},
     time::{Day, Instant},
@@ -52,19 +52,8 @@ impl Teller for OpenRouterActivity {
     }
 
     fn read(&self, text: &str, told: &Told<'_>) -> Result<Page, Unreadable> {
-        if is_csv(text) { export(text, told) } else { activity(text, told) }
+        if is_csv(text) { export(text, told) } else { rows(text, told, day) }
     }
-}
-
-fn activity(text: &str, told: &Told<'_>) -> Result<Page, Unreadable> {
-    let mut scanner = Scanner::new();
-    let answer = scan(text, &mut scanner)?;
-    let rows = if answer.is_array() { answer } else { list(answer, "", "data")? };
-    let lines = rows
-        .items()
-        .enumerate()
-        .map(|(index, row)| day(row, told).map_err(|error| Unreadable(format!("data[{index}]: {error}"))));
-    Ok(Page { lines: lines.collect::<Result<_, _>>()?, ..Page::default() })
 }
 
 /// A row of the answer.

@@ -42,6 +42,25 @@ pub(super) fn list<'v>(of: Value<'v>, place: &str, name: &str) -> Result<Value<'
     }
 }
 
+/// Reads an answer of rows: an array of them, or one under `data`.
+///
+/// # Errors
+/// Where it is no such answer, or a row cannot be read.
+pub(super) fn rows(
+    text: &str,
+    told: &Told<'_>,
+    line: fn(Value<'_>, &Told<'_>) -> Result<Line, Unreadable>,
+) -> Result<Page, Unreadable> {
+    let mut scanner = Scanner::new();
+    let answer = scan(text, &mut scanner)?;
+    let rows = if answer.is_array() { answer } else { list(answer, "", "data")? };
+    let lines = rows
+        .items()
+        .enumerate()
+        .map(|(index, row)| line(row, told).map_err(|error| Unreadable(format!("data[{index}]: {error}"))));
+    Ok(Page { lines: lines.collect::<Result<_, _>>()?, ..Page::default() })
+}
+
 /// The names under which buckets and their time stand.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Buckets {
