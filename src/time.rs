@@ -55,6 +55,12 @@ impl Instant {
         self.0.div_euclid(MICROS_PER_SECOND)
     }
 
+    /// The beginning of its second: what people read of the clock's own time.
+    #[must_use]
+    pub const fn second(self) -> Self {
+        Self(self.seconds() * MICROS_PER_SECOND)
+    }
+
     /// Reads RFC 3339 (`2026-06-01T08:00:00.123456Z`, an offset, a space for
     /// the `T`), or the same without an offset, which is then taken to be in
     /// `zone`. Digits beyond the microsecond are cut off.

@@ -303,6 +303,7 @@ impl Story<'_> {
         let program = std::env::args().next().filter(|program| program.contains(['/', '\\']));
         let program = program.as_deref().unwrap_or("spendbook");
         let (config, book) = (self.dir.join(demo::CONFIG), self.dir.join("book"));
+        let page = self.dir.join("spend.html");
         let start = format!("{} --config {} --now {}", quoted(program), quoted(&config.to_string_lossy()), self.now);
         let query = format!(
             "SELECT team, model_billed, count(*) AS requests, sum(cost) AS cost \
@@ -312,6 +313,10 @@ impl Story<'_> {
         let next = [
             ("where every budget stands, and why one is not certain", format!("{start} status")),
             ("who spent the most, against last month; or teams, keys, users", format!("{start} top models")),
+            (
+                "all of it as a page to look at",
+                format!("{start} report html --output {}", quoted(&page.to_string_lossy())),
+            ),
             ("what providers report and no log shows, day by day", format!("{start} reconcile")),
             ("what is well, and what is not (one source has gone silent)", format!("{start} doctor")),
             ("the same night once more: nothing is counted twice", format!("{start} ingest")),

@@ -96,7 +96,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 fn heading(top: &Top, zone: &str) -> String {
     let Top { period, before, is_open, requests, cost, .. } = top;
     let so_far = if *is_open { " so far" } else { "" };
-    let against = if *is_open { format!("{} up to {}", before.name, before.until) } else { before.name.clone() };
+    let against =
+        if *is_open { format!("{} up to {}", before.name, before.until.second()) } else { before.name.clone() };
     let requests = listing::counted(*requests, "request");
     let missing = Some(top.unlogged).filter(|cost| *cost != Usd::ZERO);
     let missing = missing.map(|cost| format!(", {} of it in no log", cost.shown())).unwrap_or_default();

@@ -95,7 +95,7 @@ pub(super) fn text(status: &Status) -> String {
                 0 => "",
                 _ => ", and a part of it failed: see its record in `runs/`",
             };
-            format!("{what} {}, {ago} ago{failed}", run.finished)
+            format!("{what} {}, {ago} ago{failed}", run.finished.second())
         }
     };
     let runs = &status.last_runs;
