@@ -31,7 +31,7 @@ pub struct Place<'a> {
 ///
 /// # Errors
 /// Where a value cannot be true.
-pub fn accept(found: &mut Found<'_>, source: &Source, names: &Names, place: Place<'_>) -> Result<(), Reject> {
+pub fn accept<'a>(found: &mut Found<'a>, source: &'a Source, names: &Names, place: Place<'_>) -> Result<(), Reject> {
     let Found { record, ids, created, raw } = found;
     let place = Place { raw: raw.map_or(place.raw, str::as_bytes), ..place };
     if !record.ts.is_sane() {
@@ -57,7 +57,8 @@ pub fn accept(found: &mut Found<'_>, source: &Source, names: &Names, place: Plac
     if record.model_requested.as_ref() == Some(&record.model) {
         record.model_requested = None;
     }
-    record.tier = record.tier.take().and_then(tier).or_else(|| source.tier.clone().map(Cow::Owned).and_then(tier));
+    record.tier =
+        record.tier.take().and_then(tier).or_else(|| source.tier.as_deref().map(Cow::Borrowed).and_then(tier));
     if record.gateway_cache && record.status == Status::Error {
         record.gateway_cache = false;
     }
@@ -70,11 +71,11 @@ pub fn accept(found: &mut Found<'_>, source: &Source, names: &Names, place: Plac
 }
 
 /// Who bills, in lower case, under the one name per provider.
-fn who_bills<'a>(reported: Text<'a>, source: &Source) -> Result<Text<'a>, Reject> {
+fn who_bills<'a>(reported: Text<'a>, source: &'a Source) -> Result<Text<'a>, Reject> {
     if !reported.is_empty() {
         return Ok(provider::canonical(reported));
     }
-    source.provider.clone().map(Cow::Owned).ok_or_else(|| {
+    source.provider.as_deref().map(Cow::Borrowed).ok_or_else(|| {
         Reject::new(
             RejectReason::MissingField,
             "the record does not say who bills for it: set `provider` in the source, for example `provider = \"groq\"`",
@@ -172,7 +173,7 @@ mod tests {
 
     const PLACE: Place<'static> = Place { raw: b"{}", file: "a.jsonl", line: 1 };
 
-    fn accepted<'a>(mut found: Found<'a>, source: &Source, names: &Names) -> Result<UsageRecord<'a>, Reject> {
+    fn accepted<'a>(mut found: Found<'a>, source: &'a Source, names: &Names) -> Result<UsageRecord<'a>, Reject> {
         accept(&mut found, source, names, PLACE).map(|()| found.record)
     }
 

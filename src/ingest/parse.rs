@@ -155,7 +155,7 @@ struct Acceptor<'o, 'p> {
     calls: u32,
 }
 
-impl<'a> Sink<'a> for Acceptor<'_, '_> {
+impl<'a, 'o: 'a> Sink<'a> for Acceptor<'o, '_> {
     fn record(&mut self, found: &mut Found<'a>) {
         self.calls += 1;
         match accept(found, self.source, self.names, self.place) {

@@ -24,60 +24,81 @@ pub struct Texts {
 
 #[derive(Debug, Default)]
 struct List {
-    index: HashTable<(Key, u32)>,
+    index: HashTable<Known>,
     texts: Vec<Arc<str>>,
     bytes: usize,
 }
 
-/// What a text is found by: its length and two words. They are all there is of
-/// a text of up to 16 bytes, so that finding one, as every row does for every
+/// What a text is found by: its length and three words. They are all there is of
+/// a text of up to 24 bytes, so that finding one, as every row does for every
 /// column, need not look at the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Key {
-    words: [u64; 2],
+    words: [u64; 3],
     len: u32,
 }
 
+/// A key and its text's number, in half a line of the processor's cache.
+#[derive(Debug)]
+struct Known {
+    words: [u64; 3],
+    len: u32,
+    id: u32,
+}
+
+impl Known {
+    const fn key(&self) -> Key {
+        Key { words: self.words, len: self.len }
+    }
+}
+
 impl Key {
-    const SHORT: u32 = 16;
+    const SHORT: u32 = 24;
 
     fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
         let words = match bytes.len() {
-            0 => [0; 2],
+            0 => [0; 3],
             // The middle of one, two or three bytes is one that is there.
-            len @ 1..4 => [u64::from_le_bytes([bytes[0], bytes[len / 2], bytes[len - 1], 0, 0, 0, 0, 0]), 0],
-            4..8 => [bytes.first_chunk(), bytes.last_chunk()]
-                .map(|half| half.map_or(0, |&half| u32::from_le_bytes(half).into())),
-            8..=16 => {
-                [bytes.first_chunk(), bytes.last_chunk()].map(|half| half.map_or(0, |&half| u64::from_le_bytes(half)))
-            }
-            _ => [xxh3_64(bytes), 0],
+            len @ 1..4 => [u64::from_le_bytes([bytes[0], bytes[len / 2], bytes[len - 1], 0, 0, 0, 0, 0]), 0, 0],
+            4..8 => [bytes.first_chunk(), bytes.last_chunk(), None]
+                .map(|part| part.map_or(0, |&part| u32::from_le_bytes(part).into())),
+            8..=16 => [bytes.first_chunk(), bytes.last_chunk(), None].map(word_of),
+            17..=24 => [bytes.first_chunk(), bytes[8..].first_chunk(), bytes.last_chunk()].map(word_of),
+            _ => [xxh3_64(bytes), 0, 0],
         };
         Self { words, len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) }
     }
 
     fn hash(self) -> u64 {
-        // Both halves of a product of the words, each mixed with digits of pi.
-        let [first, second] = self.words;
-        let second = second ^ 0x1319_8a2e_0370_7344 ^ u64::from(self.len);
-        let (low, high) = (first ^ 0x243f_6a88_85a3_08d3).carrying_mul(second, 0);
-        low ^ high
+        let [first, second, third] = self.words;
+        mix(mix(first, second ^ u64::from(self.len)), third)
     }
+}
+
+fn word_of(bytes: Option<&[u8; 8]>) -> u64 {
+    bytes.map_or(0, |&bytes| u64::from_le_bytes(bytes))
+}
+
+/// Both halves of a product of two words, each mixed with digits of pi.
+fn mix(first: u64, second: u64) -> u64 {
+    let (low, high) = (first ^ 0x243f_6a88_85a3_08d3).carrying_mul(second ^ 0x1319_8a2e_0370_7344, 0);
+    low ^ high
 }
 
 impl List {
     fn find(&self, key: Key, text: &str) -> Option<u32> {
         let is_it =
-            |&(known, id): &(Key, u32)| known == key && (key.len <= Key::SHORT || *self.texts[id as usize] == *text);
-        self.index.find(key.hash(), is_it).map(|&(_, id)| id)
+            |known: &Known| known.key() == key && (key.len <= Key::SHORT || *self.texts[known.id as usize] == *text);
+        self.index.find(key.hash(), is_it).map(|known| known.id)
     }
 
     fn add(&mut self, key: Key, text: Arc<str>) -> Option<u32> {
         let id = u32::try_from(self.texts.len()).ok()?;
         self.bytes += text.len();
         self.texts.push(text);
-        self.index.insert_unique(key.hash(), (key, id), |(key, _)| key.hash());
+        let known = Known { words: key.words, len: key.len, id };
+        self.index.insert_unique(key.hash(), known, |known| known.key().hash());
         Some(id)
     }
 }
@@ -121,7 +142,10 @@ impl<'t> TextCache<'t> {
     /// Learns what other threads have added.
     pub fn refresh(&mut self) {
         let list = self.shared.list.lock().unwrap_or_else(PoisonError::into_inner);
-        for text in &list.texts[self.known.texts.len()..] {
+        let new = &list.texts[self.known.texts.len()..];
+        self.known.index.reserve(new.len(), |known| known.key().hash());
+        self.known.texts.reserve(new.len());
+        for text in new {
             self.known.add(Key::of(text), Arc::clone(text));
         }
     }
@@ -159,8 +183,9 @@ mod tests {
         let mut cache = TextCache::new(&texts);
         let mut all: Vec<String> = (0..40).flat_map(|len| ["a".repeat(len), "b".repeat(len)]).collect();
         all.extend(["ab", "ba", "aba", "bab", "aabaabaab", "aabaaabaab"].map(str::to_owned));
-        let long = "x".repeat(17);
-        all.extend((0..17).map(|at| format!("{}y{}", &long[..at], &long[at + 1..])));
+        for long in [17, 24, 25].map(|len| "x".repeat(len)) {
+            all.extend((0..long.len()).map(|at| format!("{}y{}", &long[..at], &long[at + 1..])));
+        }
         all.sort();
         all.dedup();
         let ids: Vec<_> = all.iter().map(|text| cache.id(text)).collect();

@@ -3,7 +3,7 @@
 //! Most optional columns are null in most rows: of them only the values that
 //! are there are kept, and a bit for each row that has one.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{array, collections::HashMap, mem, sync::Arc};
 
 use arrow::{
     array::{
@@ -28,6 +28,9 @@ use crate::{
 
 /// What a row group's packed rows may take; of a healthy log it is a tenth.
 const MOST_BYTES: usize = 128 << 20;
+
+/// How long most ids are at most, to make room for those of a row group.
+const ID_BYTES: usize = 48;
 
 /// A row group's columns.
 pub struct Columns {
@@ -58,13 +61,13 @@ impl Columns {
             ts: Vec::with_capacity(ROW_GROUP),
             ts_last: Vec::with_capacity(ROW_GROUP),
             lines: Vec::with_capacity(ROW_GROUP),
-            id_bytes: Vec::new(),
-            id_ends: vec![0],
+            id_bytes: Vec::with_capacity(ROW_GROUP * ID_BYTES),
+            id_ends: first_end(),
             words: Default::default(),
             operations: Enum::new(Operation::ALL.iter().map(|it| it.name())),
             statuses: Enum::new(Status::ALL.iter().map(|it| it.name())),
             qualities: Enum::new(Quality::ALL.iter().map(|it| it.name())),
-            numbers: Default::default(),
+            numbers: array::from_fn(|_| Vec::with_capacity(ROW_GROUP)),
             streamed: Vec::with_capacity(ROW_GROUP),
             gateway_cache: Vec::with_capacity(ROW_GROUP),
             costs: Vec::new(),
@@ -118,7 +121,7 @@ impl Columns {
             Place::TsLast => instants(&mut self.ts_last),
             Place::Line => Arc::new(PrimitiveArray::<Int64Type>::from(whole(&mut self.lines))),
             Place::RequestId => {
-                let ends = OffsetBuffer::new(mem::replace(&mut self.id_ends, vec![0]).into());
+                let ends = OffsetBuffer::new(mem::replace(&mut self.id_ends, first_end()).into());
                 // Checks once for all of them that they are UTF-8.
                 Arc::new(StringArray::try_new(ends, again(&mut self.id_bytes).into(), None)?)
             }
@@ -150,6 +153,13 @@ impl Columns {
         self.present.clear();
         self.bytes = 0;
     }
+}
+
+/// Where the ids end: before the first one there is nothing.
+fn first_end() -> Vec<i32> {
+    let mut ends = Vec::with_capacity(ROW_GROUP + 1);
+    ends.push(0);
+    ends
 }
 
 /// The places of the bits that are set.
@@ -235,7 +245,6 @@ impl Enum {
 }
 
 /// A column of texts: its names in the order they first come.
-#[derive(Default)]
 struct Dictionary {
     names: Names,
     numbers: Vec<u32>,
@@ -245,6 +254,13 @@ struct Dictionary {
     /// The ids that have one, to take it from them for the next row group.
     used: Vec<u32>,
     inline: HashMap<String, u32>,
+}
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        let numbers = Vec::with_capacity(ROW_GROUP);
+        Self { names: Names::default(), numbers, by_id: Vec::new(), used: Vec::new(), inline: HashMap::new() }
+    }
 }
 
 impl Dictionary {

@@ -22,7 +22,7 @@ struct Collected<'s, T> {
     view: fn(&UsageRecord<'_>) -> T,
 }
 
-impl<'a, T> Sink<'a> for Collected<'_, T> {
+impl<'a, 's: 'a, T> Sink<'a> for Collected<'s, T> {
     fn record(&mut self, found: &mut Found<'a>) {
         let place = Place { raw: self.raw.as_bytes(), file: "test", line: 1 };
         match accept(found, self.source, &PLAIN, place) {
