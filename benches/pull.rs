@@ -1,6 +1,7 @@
 //! A proxy of `LiteLLM` on the loopback with a million requests, and how fast
 //! `spendbook ingest` takes them in, held against how fast the proxy can tell
-//! them to somebody who only counts bytes (benches/README.md).
+//! them to somebody who only counts bytes, and against the same rows in a file
+//! (benches/README.md).
 //!
 //! Needs nothing but `std`, so that `rustc -O` builds it in seconds. Rows lie
 //! ready in memory and pages are slices of them: no real proxy is as fast. With
@@ -12,7 +13,7 @@ use std::{
     error::Error,
     fmt::Write as _,
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, BufWriter, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -323,13 +324,23 @@ fn peak_kib(process: u32) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// One pull into a new book: how long it took, and the most memory.
-fn pull(options: &Options, port: u16, directory: &Path) -> Result<(Duration, u64), Failed> {
+/// All rows in one file, a line each.
+fn write_file(options: &Options, kept: &Kept, path: &Path) -> Result<(), Failed> {
+    let mut file = BufWriter::new(fs::File::create(path)?);
+    let mut line = String::new();
+    for row in 0..options.rows {
+        line.clear();
+        kept.render(row, &mut line);
+        line.pop();
+        writeln!(file, "{line}")?;
+    }
+    Ok(file.flush()?)
+}
+
+/// One ingest of a source into a new book: how long it took, and the most memory.
+fn ingest(options: &Options, source: &str, directory: &Path) -> Result<(Duration, u64), Failed> {
     fs::create_dir_all(directory)?;
-    let config = format!(
-        "[book]\npath = \"book\"\n[[source]]\nname = \"proxy\"\nformat = \"litellm-api\"\nurl = \"http://127.0.0.1:{port}\"\n\
-         since = \"2026-06-01\"\n"
-    );
+    let config = format!("[book]\npath = \"book\"\n[[source]]\nname = \"proxy\"\n{source}");
     fs::write(directory.join("spendbook.toml"), config)?;
     let begun = Instant::now();
     let mut child =
@@ -381,21 +392,30 @@ fn main() -> Result<(), Failed> {
     let options = options()?;
     let kept = Arc::new(Kept::new(options.rows, options.days, options.renders));
     let port = serve(&kept)?;
+    fs::create_dir_all(&options.directory)?;
+    write_file(&options, &kept, &options.directory.join("rows.jsonl"))?;
+    let of_proxy = format!("format = \"litellm-api\"\nurl = \"http://127.0.0.1:{port}\"\nsince = \"2026-06-01\"\n");
     for round in 0..ROUNDS {
         let [before, _] = processor_time()?;
         let begun = Instant::now();
         let bytes = read_bare(port, &kept)?;
         let wall = begun.elapsed();
-        let [after, children_before] = processor_time()?;
+        let [after, _] = processor_time()?;
         let rest = format!("{} MB, {} s CPU of proxy and reader", bytes / 1_000_000, seconds(after - before));
         line("bare", options.rows, wall, &rest)?;
-        let directory = options.directory.join(round.to_string());
-        let (wall, peak) = pull(&options, port, &directory)?;
-        let [proxy, children_after] = processor_time()?;
-        let (own, proxy) = (seconds(children_after - children_before), seconds(proxy - after));
-        let rest = format!("{own} s CPU, {proxy} s of the proxy, at most {} MiB", peak >> 10);
-        line("pull", options.rows, wall, &rest)?;
-        check(&options, &directory)?;
+        for (name, source) in
+            [("pull", of_proxy.as_str()), ("file", "format = \"litellm\"\npath = \"../rows.jsonl\"\n")]
+        {
+            let [before, children_before] = processor_time()?;
+            let directory = options.directory.join(format!("{name}-{round}"));
+            let (wall, peak) = ingest(&options, source, &directory)?;
+            let [after, children_after] = processor_time()?;
+            let (own, proxy) = (seconds(children_after - children_before), seconds(after - before));
+            let rest = format!("{own} s CPU, {proxy} s of the proxy, at most {} MiB", peak >> 10);
+            line(name, options.rows, wall, &rest)?;
+            check(&options, &directory)?;
+            fs::remove_dir_all(directory)?;
+        }
     }
     fs::remove_dir_all(&options.directory)?;
     Ok(())
