@@ -109,11 +109,11 @@ fn check_config(config: &Config) -> Vec<Check> {
     ];
     let mut checks = vec![Check::ok("config", format!("`{}`: {}", config.path.display(), counts.join(", ")))];
     if config.sources.is_empty() {
-        checks.push(Check::warning(
-            "config",
-            "there is no `[[source]]`, so there is nothing to read",
-            "name a log: its `name`, `format` and `path`",
-        ));
+        let found = match config.totals.len() {
+            0 => "there is no `[[source]]`, so there is nothing to read",
+            _ => "every `[[source]]` is one of totals, which are held against requests: there are no requests",
+        };
+        checks.push(Check::warning("config", found, "name a log: its `name`, `format` and `path`"));
     }
     for team in config.teams.values().filter(|team| team.owners.is_empty()) {
         checks.push(Check::warning(

@@ -80,7 +80,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         runs::store(book, &RunRecord::of_stage(Stage::Ingest, started, session.clock.now(), stage))?;
     }
     if !session.global.quiet {
-        let mut text = if arguments.source.as_ref().is_some_and(is_of_totals) {
+        let is_of_totals_alone = config.sources.is_empty() && !config.totals.is_empty();
+        let mut text = if is_of_totals_alone || arguments.source.as_ref().is_some_and(is_of_totals) {
             String::new()
         } else {
             report(&done, options.dry_run)

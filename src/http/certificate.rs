@@ -12,6 +12,12 @@ pub(crate) fn certificate_text(cause: &rustls::CertificateError) -> String {
             "it is not valid yet; is this machine's clock right?".to_owned()
         }
         Cause::NotValidForName | Cause::NotValidForNameContext { .. } => "it is for another name".to_owned(),
+        // What `rustls-webpki` calls what `openssl req -x509` makes.
+        Cause::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
+            "it is one of an authority, which no server may show (made with `openssl req -x509`? `-addext \
+             basicConstraints=CA:FALSE` makes one of a server)"
+                .to_owned()
+        }
         other => one_line(&other.to_string()),
     }
 }

@@ -101,7 +101,8 @@ impl<'c> Recorded<'c> {
                     question: None,
                     file: &file.name,
                 };
-                let page = teller.read(text, &told).map_err(|error| failed(format!("{place}{error}")))?;
+                let page = teller.read(text, &told);
+                let page = page.map_err(|error| failed(format!("{place}{error}: check `path` and `format`")))?;
                 *pages += 1;
                 let is_last = page.next.is_none();
                 let answer = open.get_or_insert_default();

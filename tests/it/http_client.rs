@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use rcgen::{BasicConstraints, IsCa};
 use spendbook::{
     config::SecretFrom,
     http::{Client, Credential, Fault, HttpError, Patience, Request, Settings, Url},
@@ -183,6 +184,15 @@ fn a_server_is_reached_and_trusted_or_named() {
     fs::write(&ca_file, &other.certificate).unwrap();
     let fault = ask(&other.url(), trusting.clone()).unwrap_err().fault;
     assert_eq!(fault, Fault::Untrusted("it is for another name".to_owned()));
+    // As `openssl req -x509` makes one, which nothing makes trusted.
+    let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = Provider::encrypted_as(authority, "127.0.0.1", |_| Reply::json("[1]"));
+    fs::write(&ca_file, &authority.certificate).unwrap();
+    for settings in [settings(), trusting.clone()] {
+        let fault = ask(&authority.url(), settings).unwrap_err().fault;
+        let is_told = matches!(&fault, Fault::Untrusted(cause) if cause.starts_with("it is one of an authority, "));
+        assert!(is_told, "{fault}");
+    }
     let plain = Provider::start(|_| Reply::json("[1]"));
     let fault = ask(&plain.url().replace("http:", "https:"), settings()).unwrap_err().fault;
     assert!(matches!(fault.last(), Fault::NoTls(_)), "{fault:?}");

@@ -485,7 +485,11 @@ fn the_doctor_asks_and_explains_that_groq_tells_nothing() {
     assert_eq!(totals(&run).len(), 0);
 
     ok(&run.run(&["ingest", "--source", "openai-costs"]));
+    // Nothing is said of requests where nobody tells any.
+    let ran = run.run(&["ingest", "--dry-run"]);
+    assert!(ran.stdout.trim_start().starts_with("totals ") && !ran.stdout.contains("no day changed"), "{ran:?}");
     let ran = run.run_at("2026-06-20T04:00:00Z", &["doctor"]);
+    assert!(ran.stdout.contains("every `[[source]]` is one of totals"), "{ran:?}");
     assert!(ran.stdout.contains("nothing was pulled for 10 d"), "{ran:?}");
     run.remove("token");
     assert_no_canary(&run, &ran);

@@ -100,7 +100,7 @@ mod tests {
                 "{\"error\":{\"message\":\"Unknown request URL: GET /openai/v1/usage\",\"code\":\"unknown_url\"}}",
                 "the answer is an error: `Unknown request URL: GET /openai/v1/usage`",
             ),
-            ("{\"data\":[]}", "`usage_by_key` is not there, expected a list: is `format` the one of this answer?"),
+            ("{\"data\":[]}", "`usage_by_key` is not there, expected a list"),
             (
                 "{\"usage_by_key\":[{\"key_name\":\"a\"}]}",
                 "usage_by_key[0]: `key_name`, `requests_today` or `tokens_today` is not there, expected all of them",

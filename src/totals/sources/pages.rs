@@ -36,9 +36,7 @@ pub(super) fn list<'v>(of: Value<'v>, place: &str, name: &str) -> Result<Value<'
     match of.get(name) {
         Some(list) if list.is_array() => Ok(list),
         Some(other) => Err(Unreadable(format!("`{place}{name}` is {}, expected a list", other.kind_name()))),
-        None => Err(Unreadable(format!(
-            "`{place}{name}` is not there, expected a list: is `format` the one of this answer?"
-        ))),
+        None => Err(Unreadable(format!("`{place}{name}` is not there, expected a list"))),
     }
 }
 
@@ -184,7 +182,7 @@ mod tests {
         for (text, expect) in [
             ("", "the answer is no JSON: "),
             ("<html>", "the answer is no JSON: "),
-            ("{}", "`data` is not there, expected a list: is `format` the one of this answer?"),
+            ("{}", "`data` is not there, expected a list"),
             ("{\"data\":{}}", "`data` is an object, expected a list"),
             (
                 "{\"error\":{\"message\":\"bad key sk-admin-Q2Fu4ryCanaryCanary0123456789\"}}",

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use rcgen::{CertificateParams, IsCa, KeyPair};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -120,12 +121,24 @@ impl Provider {
 
     /// Speaks HTTPS, with a certificate for this name.
     pub(crate) fn encrypted(name: &str, service: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let own = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
+        Self::encrypted_as(IsCa::NoCa, name, service)
+    }
+
+    /// The same; its certificate can be one of an authority.
+    pub(crate) fn encrypted_as(
+        is_ca: IsCa,
+        name: &str,
+        service: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let signing_key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
+        parameters.is_ca = is_ca;
+        let cert = parameters.self_signed(&signing_key).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let tls = tls.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
-        Self::listen(Arc::new(service), Some(Arc::new(tls)), own.cert.pem())
+        let tls = tls.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+        Self::listen(Arc::new(service), Some(Arc::new(tls)), cert.pem())
     }
 
     fn listen(service: Service, tls: Option<Arc<ServerConfig>>, certificate: String) -> Self {
