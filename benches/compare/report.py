@@ -79,15 +79,25 @@ def cells(figures):
 
 
 def plot(found, path):
-    figure, axes = plt.subplots(2, 4, figsize=(14, 6.4), layout="constrained")
+    """A panel for each of what was measured."""
+    panels = []
     if "night" in found:
-        bars(axes[0, 0], found["night"], "wall", "the night: wall time, s")
-        bars(axes[0, 1], found["night"], "peak", "the night: peak memory, MiB")
-    for axis, (name, what) in zip([axes[0, 2], axes[0, 3], *axes[1]], CURVES.items()):
-        lines(axis, found.get(f"curve: {name}", []), what)
-    old_book(axes[1, 3], found.get("curve: age", []))
+        panels.append(lambda axis: bars(axis, found["night"], "wall", "the night: wall time, s"))
+        panels.append(lambda axis: bars(axis, found["night"], "peak", "the night: peak memory, MiB"))
+    for name, what in CURVES.items():
+        if points := found.get(f"curve: {name}"):
+            panels.append(lambda axis, points=points, what=what: lines(axis, points, what))
+    if points := found.get("curve: age"):
+        panels.append(lambda axis: old_book(axis, points))
+    across = min(max(len(panels), 1), 4)
+    down = max(-(-len(panels) // across), 1)
+    figure, axes = plt.subplots(down, across, figsize=(4 * across, 3.2 * down), layout="constrained", squeeze=False)
+    for axis, panel in zip(axes.flat, panels):
+        panel(axis)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
     machine = found["machine"]
-    figure.suptitle(f"Nights of spendbook, {machine['date']}, {machine['processor']}, {machine['commit']}", fontsize=11)
+    figure.suptitle(f"Nights of spendbook, {machine['date']}, {machine['processor']}, {machine['commit']}", fontsize=9)
     figure.savefig(path, metadata={"Date": None})
 
 
@@ -97,13 +107,12 @@ def bars(axis, night, which, title):
     axis.bar_label(drawn, fmt="{:,.1f}" if which == "wall" else "{:,.0f}")
     axis.set_title(f"{title} ({night['lines'] / 1e6:g} M lines)", fontsize=9)
     axis.tick_params(axis="x", labelrotation=20)
+    axis.margins(y=0.1)  # room for the labels
 
 
 def lines(axis, points, what):
     """Wall time of each engine, and what memory spendbook took."""
-    axis.set_title(f"{what}: wall time, s; dashed: peak, MiB", fontsize=9)
-    if not points:
-        return
+    axis.set_title(f"{what}:\nwall time, s; dashed: peak, MiB", fontsize=9)
     for name in points[0]:
         if name != "at":
             there = [point for point in points if name in point]
@@ -124,9 +133,8 @@ def lines(axis, points, what):
 def old_book(axis, points):
     axis.set_title("days in the book: wall time of a night, s", fontsize=9)
     for name, colour in [("nothing new", "#999999"), ("one day more", COLOURS["spendbook"])]:
-        if points:
-            axis.plot([point["at"] for point in points], [point[name]["wall"] for point in points], marker="o", color=colour, label=name)
-            axis.legend(fontsize=7)
+        axis.plot([point["at"] for point in points], [point[name]["wall"] for point in points], marker="o", color=colour, label=name)
+    axis.legend(fontsize=7)
     axis.set_ylim(bottom=0)
 
 
