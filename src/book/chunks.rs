@@ -116,7 +116,8 @@ impl Amounts<'_> {
     /// The chunk's bytes, and what the file's footer says of it.
     ///
     /// # Errors
-    /// Where it cannot be compressed, or has more rows than a page can count.
+    /// Where it cannot be compressed, has more rows than a page can count, or an
+    /// amount is not known that has to be.
     pub fn encode(&self, column: ColumnDescPtr, level: ZstdLevel) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
         let known = || self.values.iter().copied().filter(|&value| value != self.unknown);
         let nulls = self.values.len() - known().count();
@@ -124,6 +125,9 @@ impl Amounts<'_> {
         if column.max_def_level() > 0 {
             let present: Vec<bool> = self.values.iter().map(|&value| value != self.unknown).collect();
             put_presence(&mut data, &present);
+        } else if nulls > 0 {
+            // Its page would have fewer values than rows, and nobody could read it.
+            return Err(ParquetError::General(format!("`{}` has {nulls} amounts that are not known", column.name())));
         }
         let numbered = self.numbered();
         let mut dictionary = None;
@@ -310,6 +314,14 @@ mod tests {
     fn column(is_nullable: bool) -> Column {
         let is_wanted = |column: &&Column| column.kind == ColumnType::Decimal;
         Column { nullable: is_nullable, ..*CHARGES.iter().find(is_wanted).unwrap() }
+    }
+
+    #[test]
+    fn an_amount_that_must_be_known_and_is_not_is_refused() {
+        let schema = ArrowSchemaConverter::new().convert(&arrow_schema(&[column(false)])).unwrap();
+        let amounts = Amounts { values: &[1, UNKNOWN], unknown: UNKNOWN };
+        let error = amounts.encode(schema.column(0), ZstdLevel::default()).unwrap_err().to_string();
+        assert!(error.contains("has 1 amounts that are not known"), "{error}");
     }
 
     /// A file of one column, as the general reader finds it: bounds, NULLs and values.

@@ -63,6 +63,8 @@ mod bits {
     pub(super) const NAMES: u32 = 24;
 }
 
+const _: () = assert!(BASES.len() <= 1 << bits::BASIS && Operation::ALL.len() <= 1 << bits::OPERATION);
+
 /// Totals, sorted by their keys, each of which is there once.
 #[derive(Debug, Default)]
 pub(super) struct Rolled {
@@ -86,8 +88,7 @@ impl Rows<'_> {
         let numbers: Vec<u32> = self.groups(&names)?.into_iter().map(|group| numbering.number(group)).collect();
         let mut sorted = numbering.values.clone();
         sorted.sort_unstable();
-        let place = |group: &u64| sorted.binary_search(group).unwrap_or_default();
-        let place_of: Vec<usize> = numbering.values.iter().map(place).collect();
+        let place_of: Vec<usize> = numbering.values.iter().map(|group| place(&sorted, group)).collect();
         let places: Vec<usize> = numbers.into_iter().map(|number| place_of[number as usize]).collect();
         let keys = sorted.into_iter().map(|group| names.key(group, self.day)).collect();
         Ok(self.added(keys, &places))
@@ -95,13 +96,14 @@ impl Rows<'_> {
 
     /// Of each row, its numbers in one.
     fn groups(&self, names: &Names) -> PolarsResult<Vec<u64>> {
-        let bases: Vec<u64> = self.priced.labels.iter().map(|label| place(&names.bases, label.basis.name())).collect();
+        let bases: Vec<u64> =
+            self.priced.labels.iter().map(|label| place(&names.bases, &label.basis.name()) as u64).collect();
         let mut operations = Numbering::default();
         let operation = self.frame.column("operation")?.str()?.iter();
         let operation: Vec<u32> = operation.map(|name| operations.number(name)).collect();
         let known = |name: Option<&str>| name.and_then(Operation::from_name).unwrap_or(Operation::Other);
         let operations: Vec<u64> =
-            operations.values.iter().map(|name| place(&names.operations, known(*name).name())).collect();
+            operations.values.iter().map(|name| place(&names.operations, &known(*name).name()) as u64).collect();
         let first = self.day.start().micros().div_euclid(BUCKET_MICROS);
         let mut groups = Vec::with_capacity(self.frame.height());
         for (row, at) in self.at.iter().enumerate() {
@@ -207,15 +209,15 @@ impl Sorted {
             polars_bail!(ComputeError: "more than {limit} prices or owners in one slice");
         }
         Ok(Self {
-            place: given.iter().map(|names| all.binary_search(names).unwrap_or_default() as u64).collect(),
+            place: given.iter().map(|names| place(&all, names) as u64).collect(),
             all: all.into_iter().map(Arc::new).collect(),
         })
     }
 }
 
 /// Where something is that is there.
-fn place(sorted: &[&str], wanted: &str) -> u64 {
-    sorted.binary_search(&wanted).unwrap_or_default() as u64
+fn place<T: Ord>(sorted: &[T], wanted: &T) -> usize {
+    sorted.binary_search(wanted).expect("what is looked for is among what was sorted")
 }
 
 /// Adds what is known; [`super::totals`] shows that no sum of a day overflows.
