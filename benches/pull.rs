@@ -6,7 +6,9 @@
 //! Needs nothing but `std`, so that `rustc -O` builds it in seconds. Rows lie
 //! ready in memory and pages are slices of them: no real proxy is as fast. With
 //! `--render` each row is put together when it is asked for, as a proxy in a fast
-//! language would. Processor time and memory are read from `/proc`.
+//! language would. `--proxy 'python3 benches/fastapi_proxy.py'` starts another
+//! one, which is given a file of all rows and prints its port. Processor time and
+//! memory are read from `/proc`.
 
 use std::{
     env,
@@ -16,7 +18,7 @@ use std::{
     io::{BufRead, BufReader, BufWriter, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -31,7 +33,10 @@ struct Options {
     program: PathBuf,
     rows: u64,
     days: u64,
+    rounds: u32,
     renders: bool,
+    /// The command of another proxy.
+    proxy: Option<String>,
     directory: PathBuf,
 }
 
@@ -40,7 +45,9 @@ fn options() -> Result<Options, Failed> {
         program: PathBuf::from("target/release/spendbook"),
         rows: 1_000_000,
         days: 30,
+        rounds: 3,
         renders: false,
+        proxy: None,
         directory: env::temp_dir().join(format!("spendbook-pull-{}", std::process::id())),
     };
     let mut arguments = env::args().skip(1);
@@ -50,8 +57,10 @@ fn options() -> Result<Options, Failed> {
             "--program" => options.program = value()?.into(),
             "--rows" => options.rows = value()?.parse()?,
             "--days" => options.days = value()?.parse()?,
+            "--rounds" => options.rounds = value()?.parse()?,
             "--dir" => options.directory = value()?.into(),
             "--render" => options.renders = true,
+            "--proxy" => options.proxy = Some(value()?),
             // What `cargo bench` adds.
             "--bench" => {}
             other => return Err(format!("`{other}` is unknown").into()),
@@ -228,6 +237,30 @@ fn serve(kept: &Arc<Kept>) -> Result<u16, Failed> {
     Ok(port)
 }
 
+/// A proxy that is a process of its own, and its port.
+struct Other(Child);
+
+impl Other {
+    fn start(command: &str, rows: &Path) -> Result<(Self, u16), Failed> {
+        let mut words = command.split_whitespace();
+        let mut command = Command::new(words.next().ok_or("`--proxy` wants a command")?);
+        let mut child = command.args(words).arg(rows).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let said = child.stdout.take().ok_or("the other proxy has no output")?;
+        let other = Self(child);
+        let mut port = String::new();
+        BufReader::new(said).read_line(&mut port)?;
+        Ok((other, port.trim().parse().map_err(|_| format!("the other proxy told `{port}`, expected its port"))?))
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 fn answer(stream: &TcpStream, kept: &Kept) -> Result<(), Failed> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
@@ -291,14 +324,20 @@ fn read_day(stream: &mut BufReader<TcpStream>, kept: &Kept, day: u64) -> Result<
     for page in 1..=total.div_ceil(PAGE) {
         let day = format!("{year}-{month:02}-{date_of_month:02}");
         let head = format!(
-            "GET /spend/logs/v2?start_date={day}+00:00:00&end_date={day}+23:59:59&page={page}&page_size={PAGE} HTTP/1.1\r\n\r\n"
+            "GET /spend/logs/v2?start_date={day}+00:00:00&end_date={day}+23:59:59&page={page}&page_size={PAGE} HTTP/1.1\r\nHost: localhost\r\n\r\n"
         );
         stream.get_mut().write_all(head.as_bytes())?;
         let (mut line, mut length) = (String::new(), 0);
+        stream.read_line(&mut line)?;
+        if !line.contains(" 200 ") {
+            return Err(format!("the proxy answered `{}`", line.trim()).into());
+        }
         while line != "\r\n" {
             line.clear();
             stream.read_line(&mut line)?;
-            if let Some(told) = line.strip_prefix("Content-Length: ") {
+            if let Some((name, told)) = line.split_once(": ")
+                && name.eq_ignore_ascii_case("content-length")
+            {
                 length = told.trim().parse()?;
             }
         }
@@ -309,11 +348,13 @@ fn read_day(stream: &mut BufReader<TcpStream>, kept: &Kept, day: u64) -> Result<
     Ok(all)
 }
 
-/// Processor time of this process and of its children that ended, in
-/// hundredths of a second.
-fn processor_time() -> Result<[u64; 2], Failed> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<u64> = stat.split(' ').skip(13).take(4).map(str::parse).collect::<Result<_, _>>()?;
+/// Processor time of a process and of its children that ended, in hundredths of
+/// a second.
+fn processor_time(process: &str) -> Result<[u64; 2], Failed> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // Its name, in brackets, can hold blanks.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let fields: Vec<u64> = fields.split(' ').skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;
     Ok([fields[0] + fields[1], fields[2] + fields[3]])
 }
 
@@ -386,31 +427,37 @@ fn line(name: &str, rows: u64, wall: Duration, rest: &str) -> Result<(), Failed>
     Ok(())
 }
 
-const ROUNDS: u32 = 3;
-
 fn main() -> Result<(), Failed> {
     let options = options()?;
-    let kept = Arc::new(Kept::new(options.rows, options.days, options.renders));
-    let port = serve(&kept)?;
+    let kept = Arc::new(Kept::new(options.rows, options.days, options.renders || options.proxy.is_some()));
     fs::create_dir_all(&options.directory)?;
-    write_file(&options, &kept, &options.directory.join("rows.jsonl"))?;
+    let rows = options.directory.join("rows.jsonl");
+    write_file(&options, &kept, &rows)?;
+    let (other, port) = match &options.proxy {
+        Some(command) => Other::start(command, &rows).map(|(other, port)| (Some(other), port))?,
+        None => (None, serve(&kept)?),
+    };
+    // The reader that looks at nothing is in this process, too.
+    let proxy_time = || -> Result<u64, Failed> {
+        let other = other.as_ref().map_or(Ok([0; 2]), |Other(child)| processor_time(&child.id().to_string()));
+        Ok(processor_time("self")?[0] + other?[0])
+    };
     let of_proxy = format!("format = \"litellm-api\"\nurl = \"http://127.0.0.1:{port}\"\nsince = \"2026-06-01\"\n");
-    for round in 0..ROUNDS {
-        let [before, _] = processor_time()?;
+    for round in 0..options.rounds {
+        let before = proxy_time()?;
         let begun = Instant::now();
         let bytes = read_bare(port, &kept)?;
         let wall = begun.elapsed();
-        let [after, _] = processor_time()?;
-        let rest = format!("{} MB, {} s CPU of proxy and reader", bytes / 1_000_000, seconds(after - before));
+        let rest = format!("{} MB, {} s CPU of proxy and reader", bytes / 1_000_000, seconds(proxy_time()? - before));
         line("bare", options.rows, wall, &rest)?;
         for (name, source) in
             [("pull", of_proxy.as_str()), ("file", "format = \"litellm\"\npath = \"../rows.jsonl\"\n")]
         {
-            let [before, children_before] = processor_time()?;
+            let ([_, children_before], proxy_before) = (processor_time("self")?, proxy_time()?);
             let directory = options.directory.join(format!("{name}-{round}"));
             let (wall, peak) = ingest(&options, source, &directory)?;
-            let [after, children_after] = processor_time()?;
-            let (own, proxy) = (seconds(children_after - children_before), seconds(after - before));
+            let ([_, children_after], proxy_after) = (processor_time("self")?, proxy_time()?);
+            let (own, proxy) = (seconds(children_after - children_before), seconds(proxy_after - proxy_before));
             let rest = format!("{own} s CPU, {proxy} s of the proxy, at most {} MiB", peak >> 10);
             line(name, options.rows, wall, &rest)?;
             check(&options, &directory)?;
