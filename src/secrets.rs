@@ -11,8 +11,40 @@ use sha2::{Digest, Sha256};
 /// Shorter runs of letters and digits are no credentials.
 const MIN_LEN: usize = 20;
 
-/// How the known kinds of credentials begin.
-const PREFIXES: &[&str] = &["gsk_", "sk-", "sk_", "xai-", "AIza", "AKIA", "ASIA", "eyJ", "pk-lf-", "ghp_", "hf_"];
+/// How the known kinds of credentials begin, and what else has to follow.
+const KINDS: &[(&str, Asks)] = &[
+    ("gsk_", Asks::Run),
+    ("sk-", Asks::MixedRun),
+    ("sk_", Asks::MixedRun),
+    ("xai-", Asks::Run),
+    ("AIza", Asks::Nothing),
+    ("AKIA", Asks::Run),
+    ("ASIA", Asks::Run),
+    ("eyJ", Asks::Dot),
+    ("pk-lf-", Asks::Run),
+    ("ghp_", Asks::Run),
+    ("hf_", Asks::Run),
+];
+
+/// What tells a credential from a name that begins like one.
+#[derive(Debug, Clone, Copy)]
+enum Asks {
+    /// Nothing else begins like this.
+    Nothing,
+    /// The parts of a JWT have dots between them.
+    Dot,
+    /// A digit, or letters without a break as no word has: `hf_` may begin
+    /// `hf_inference_production_team`, too.
+    Run,
+    /// A digit, or such letters of both cases: nearly every word can follow.
+    MixedRun,
+}
+
+/// Letters without a break that make a credential with [`Asks::Run`].
+const RUN: usize = MIN_LEN - 4;
+/// The same with [`Asks::MixedRun`]; of one case they have to be longer.
+const MIXED_RUN: usize = 20;
+const PLAIN_RUN: usize = 30;
 
 /// The word before a credential of any kind, in any case.
 const BEARER: &[u8] = b"bearer";
@@ -81,23 +113,23 @@ pub fn redact_key(text: &str) -> Cow<'_, str> {
 fn may_hold_credential(text: &[u8]) -> bool {
     const FIRST: u8 = 1;
     const ESCAPE: u8 = 2;
-    const KINDS: [u8; 256] = {
-        let mut kinds = [0; 256];
+    const BYTES: [u8; 256] = {
+        let mut bytes = [0; 256];
         let mut at = 0;
-        while at < PREFIXES.len() {
-            kinds[PREFIXES[at].as_bytes()[0] as usize] = FIRST;
+        while at < KINDS.len() {
+            bytes[KINDS[at].0.as_bytes()[0] as usize] = FIRST;
             at += 1;
         }
-        kinds[BEARER[0] as usize] = FIRST;
-        kinds[BEARER[0].to_ascii_uppercase() as usize] = FIRST;
+        bytes[BEARER[0] as usize] = FIRST;
+        bytes[BEARER[0].to_ascii_uppercase() as usize] = FIRST;
         // After one, a part begins in the middle of letters and digits.
-        kinds[b'\\' as usize] = ESCAPE;
-        kinds[b'%' as usize] = ESCAPE;
-        kinds
+        bytes[b'\\' as usize] = ESCAPE;
+        bytes[b'%' as usize] = ESCAPE;
+        bytes
     };
     let begins_part = |at: usize| at == 0 || !text[at - 1].is_ascii_alphanumeric();
     text.len() >= MIN_LEN
-        && text.iter().enumerate().any(|(at, &byte)| match KINDS[usize::from(byte)] {
+        && text.iter().enumerate().any(|(at, &byte)| match BYTES[usize::from(byte)] {
             0 => false,
             FIRST => begins_part(at) && begins_like_credential(&text[at..]),
             _ => true,
@@ -105,7 +137,7 @@ fn may_hold_credential(text: &[u8]) -> bool {
 }
 
 fn begins_like_credential(text: &[u8]) -> bool {
-    PREFIXES.iter().any(|prefix| text.starts_with(prefix.as_bytes()))
+    KINDS.iter().any(|(prefix, _)| text.starts_with(prefix.as_bytes()))
         || text.get(..BEARER.len()).is_some_and(|word| word.eq_ignore_ascii_case(BEARER))
 }
 
@@ -159,24 +191,68 @@ fn credential_in(word: &str) -> Option<usize> {
         return None;
     }
     let bytes = word.as_bytes();
-    // Known once for the word, which may be an endless repetition of a prefix.
-    let last = |is_wanted: fn(u8) -> bool| bytes.iter().rposition(|&byte| is_wanted(byte));
-    let last_digit = last(|byte| byte.is_ascii_digit());
-    let last_dot = last(|byte| byte == b'.');
-    PREFIXES
+    let tells = Tells::of(bytes);
+    KINDS
         .iter()
-        .filter_map(|prefix| {
+        .filter_map(|(prefix, asks)| {
             word.match_indices(prefix).map(|(at, _)| at).find(|&at| {
                 let starts_part = at == 0 || matches!(bytes[at - 1], b'_' | b'-' | b'.' | b'/' | b'+' | b'=');
                 let secret = at + prefix.len();
-                // A name like `sk-search-production` has no digits among its letters.
-                starts_part
-                    && is_long_enough(&bytes[secret..])
-                    && last_digit >= Some(secret)
-                    && (*prefix != "eyJ" || last_dot >= Some(secret))
+                starts_part && is_long_enough(&bytes[secret..]) && tells.have(*asks, secret)
             })
         })
         .min()
+}
+
+/// Where the last of what tells a credential is in a word: found once, since
+/// the word may be an endless repetition of a prefix.
+struct Tells {
+    digit: Option<usize>,
+    dot: Option<usize>,
+    run: Option<usize>,
+    mixed_run: Option<usize>,
+}
+
+impl Tells {
+    fn of(bytes: &[u8]) -> Self {
+        let last = |is_wanted: fn(u8) -> bool| bytes.iter().rposition(|&byte| is_wanted(byte));
+        let mut tells = Self {
+            digit: last(|byte| byte.is_ascii_digit()),
+            dot: last(|byte| byte == b'.'),
+            run: None,
+            mixed_run: None,
+        };
+        // From the end on, so that the first place that is found is the last.
+        let (mut lower, mut upper) = (0, 0);
+        for (at, byte) in bytes.iter().enumerate().rev() {
+            match byte {
+                b'a'..=b'z' => lower += 1,
+                b'A'..=b'Z' => upper += 1,
+                _ => (lower, upper) = (0, 0),
+            }
+            let letters = lower + upper;
+            let is_mixed = lower > 0 && upper > 0 && letters >= MIXED_RUN;
+            if tells.run.is_none() && letters >= RUN {
+                tells.run = Some(at);
+            }
+            if is_mixed || letters >= PLAIN_RUN {
+                tells.mixed_run = Some(at);
+                break;
+            }
+        }
+        tells
+    }
+
+    /// Whether what a kind asks for is there from a place on.
+    fn have(&self, asks: Asks, from: usize) -> bool {
+        let is_there = |found: Option<usize>| found >= Some(from);
+        match asks {
+            Asks::Nothing => true,
+            Asks::Dot => is_there(self.dot),
+            Asks::Run => is_there(self.digit) || is_there(self.run),
+            Asks::MixedRun => is_there(self.digit) || is_there(self.mixed_run),
+        }
+    }
 }
 
 /// Whether enough letters and digits follow a prefix.
@@ -238,6 +314,29 @@ mod tests {
         check("bearer 0123456789abcdefghijKLMN", &format!("bearer {}", fingerprint("0123456789abcdefghijKLMN")));
     }
 
+    /// One in thousands of random keys has no digit at all.
+    #[test]
+    fn credentials_without_a_digit_are_credentials() {
+        let letters = "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUiOpAsDfGhJkLzXcVbNm";
+        for secret in [
+            format!("gsk_{letters}"),
+            format!("gsk_{}", letters.to_lowercase()),
+            format!("AIzaSy_{}-{}", &letters[..12], &letters[..19]),
+            format!("sk-proj-{}", &letters[..20]),
+            format!("sk-proj-{}", letters.to_lowercase()),
+            format!("sk-ant-api-{letters}"),
+            format!("sk_{letters}"),
+            format!("xai-{letters}"),
+            format!("hf_{}", &letters[..34]),
+            format!("ghp_{}", &letters[..36]),
+            format!("AKIA{}", &letters[..16].to_uppercase()),
+            "eyJhbGciOiJIUzI.eyJzdWIiOiIx.abcdefghij".to_owned(),
+        ] {
+            check(&secret, &fingerprint(&secret));
+            check(&format!("user {secret}, again"), &format!("user {}, again", fingerprint(&secret)));
+        }
+    }
+
     #[test]
     fn of_a_text_that_was_cut_off_the_last_word_goes() {
         for (text, expect) in [("key: gsk_Canary", "key: "), ("a é", "a é"), ("é", "é"), ("gsk_Canary", ""), ("", "")]
@@ -249,7 +348,7 @@ mod tests {
     /// Linear also where every few bytes could begin one.
     #[test]
     fn a_long_text_takes_no_longer_than_its_length() {
-        for unit in ["sk-", "eyJ1", "sk-a", "gsk_/", "bearer "] {
+        for unit in ["sk-", "eyJ1", "sk-a", "gsk_/", "gsk_abcdefghijk", "bearer "] {
             let text = unit.repeat(1 << 18);
             assert!(redact(&text) == text, "{unit}");
         }
@@ -260,6 +359,14 @@ mod tests {
         for name in [
             "chatbot-prod",
             "sk-search-production-eu-west",
+            "sk-learn-experiments-of-the-team",
+            "sk_learn_experiments_of_the_Team",
+            "sk-internationalisation-production",
+            "chatbot-ASIA-production-southeast-gateway",
+            "hf_inference_endpoints_production",
+            "gsk_clinical_trial_summaries_team",
+            "xai-grok-evaluation-of-the-team",
+            "risk-assessmentOfTheWholeCompany",
             "chatcmpl-6b77f788-464c-47b3-ad3d-baf89e67bc6f",
             "req_01jvfy6n35ek69jhnc5ja1hhyx",
             "task-0123456789012345678901234567890",

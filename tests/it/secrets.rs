@@ -10,8 +10,11 @@ use crate::support::{CONFIG, Dice, TestRun, files_below, request, rows_of_file};
 /// In every canary, and in nothing else; a part of one would show it too.
 const MARK: &str = "canary";
 
-/// Every kind of credential, each with digits among its letters.
-const CANARIES: [&str; 12] = [
+/// Every kind of credential, most with digits among their letters.
+const CANARIES: [&str; 15] = [
+    "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",
+    "AIzaCANARY_QwErTyUiOp-AsDfGhJkLzXcVbNmQ",
+    "sk-proj-CANARYqwertyuiopasdfg",
     "gsk_CANARY0Q2Fu4ry7abcdefgh0123456789ABCDEFGHIJKLMNOPQRS",
     "sk-CANARY0abcdefghijklmnopqrstuvwxyz012345",
     "sk-proj-CANARY0_abc-DEF456ghi789JKL012mno345",
