@@ -1,11 +1,13 @@
 //! Reconciliation: what providers report against what our logs show, and why
 //! the two differ.
 //!
-//! The rows of `totals` are claims ([`mod@claims`]), sums of `charges` our side
-//! ([`ours`]); [`lines`] pairs them by as many names as both sides know, and
+//! The rows of `totals` are claims ([`mod@claims`]), and so is what check sources
+//! saw ([`seen`]); sums of `charges` are our side ([`ours`]); [`lines`] pairs them by as many names as both sides know, and
 //! [`causes`] takes each difference apart, in integers, so that the causes sum
 //! to it. What no log shows becomes the table `unlogged` ([`mod@unlogged`]),
-//! which is made again when, and only when, either side changed ([`state`]).
+//! which is made again when, and only when, either side changed ([`state`]). It
+//! is made from totals alone. Of what check sources saw it is known request by
+//! request which side has it ([`mod@ids`]).
 //!
 //! A day that was not over when it was told is named and not compared. Left out
 //! on purpose: changing anything of usage or charges.
@@ -14,9 +16,11 @@
 
 mod causes;
 mod claims;
+mod ids;
 mod lines;
 mod names;
 mod ours;
+mod seen;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -28,7 +32,7 @@ use std::{
 };
 
 use crate::{
-    book::{Book, BookError},
+    book::{Book, BookError, layout::DayTable},
     charges::{self, Behind, ChargesError},
     config::Config,
     floors::{self, Floors},
@@ -39,6 +43,7 @@ use crate::{
 };
 
 pub use causes::{Cause, Causes};
+pub use ids::Ids;
 pub use lines::{Compared, Line, Verdict};
 pub use names::Names;
 pub use state::{Summary, is_digest_of_inputs, summaries};
@@ -47,6 +52,7 @@ pub use unlogged::{Unlogged, unlogged};
 use claims::{Claim, Unready};
 use lines::{Near, Rules};
 use ours::DaySums;
+use state::Told;
 
 /// Why two sides cannot be held against each other.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +84,7 @@ pub struct LeftOut {
     pub day: Day,
     pub provider: String,
     pub source: String,
+    pub is_check: bool,
     pub why: WhyNot,
 }
 
@@ -102,6 +109,16 @@ impl std::fmt::Display for WhyNot {
     }
 }
 
+/// Of how many requests of a day both sides have the id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenIds {
+    pub day: Day,
+    pub provider: String,
+    /// The check sources.
+    pub source: String,
+    pub ids: Ids,
+}
+
 /// What was compared, and what was not.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -113,6 +130,8 @@ pub struct Outcome {
     /// Names that a source tells and nobody here knows, by source: `keys`,
     /// `projects` or `models`.
     pub unknown_names: BTreeSet<(String, &'static str)>,
+    /// By day, of what check sources saw.
+    pub ids: Vec<SeenIds>,
 }
 
 /// Compares what is in the book; writes nothing.
@@ -135,8 +154,8 @@ pub fn run(
         is_meant && !floors::is_below(*day, floor)
     });
     let mut days = BTreeMap::new();
-    for (day, sources) in told {
-        let mut claims = claims(book, config, day, &sources)?;
+    for (day, told) in told {
+        let mut claims = claims(book, config, day, &told, now)?;
         claims.retain(|claim| options.provider.is_none_or(|provider| claim.provider == provider));
         days.insert(day, claims);
     }
@@ -144,12 +163,26 @@ pub fn run(
     let mut outcome = Outcome::default();
     for (day, claims) in days {
         let compared = reader.compare(day, claims, rules)?;
+        outcome.ids.extend(seen_ids(book, day, &compared.lines)?);
         outcome.unlogged.extend(compared.unlogged(rules));
         outcome.lines.extend(compared.lines);
         outcome.left_out.extend(compared.left_out);
         outcome.unknown_names.extend(compared.unknown_names);
     }
     Ok(outcome)
+}
+
+/// The ids of a day, of every provider of which lines are from check sources.
+fn seen_ids(book: &Book, day: Day, lines: &[Line]) -> Result<Vec<SeenIds>, ReconcileError> {
+    let sources: BTreeMap<&str, &str> =
+        lines.iter().filter(|line| line.is_check).map(|line| (&*line.provider, &*line.source)).collect();
+    if sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    let providers = sources.keys().map(|&provider| provider.to_owned()).collect();
+    let ids = ids::compare(book, day, &providers)?.into_iter();
+    let seen = ids.map(|(provider, ids)| SeenIds { day, source: sources[&*provider].to_owned(), provider, ids });
+    Ok(seen.collect())
 }
 
 /// What rebuilding `unlogged` came to.
@@ -161,6 +194,29 @@ pub struct Rebuilt {
     pub failed: BTreeMap<Day, ReconcileError>,
     /// Lines of the rebuilt days, by what is to be done about them.
     pub verdicts: BTreeMap<Verdict, u64>,
+    pub sides: TheirSides,
+}
+
+/// Who is on the other side of what was compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TheirSides {
+    pub has_providers: bool,
+    pub has_checks: bool,
+}
+
+impl TheirSides {
+    pub const fn add(&mut self, is_check: bool) {
+        *(if is_check { &mut self.has_checks } else { &mut self.has_providers }) = true;
+    }
+
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match (self.has_providers, self.has_checks) {
+            (_, false) => "what providers report",
+            (false, true) => "what check sources saw",
+            (true, true) => "what providers report and check sources saw",
+        }
+    }
 }
 
 /// Makes `unlogged` of every day again of which either side changed.
@@ -172,22 +228,24 @@ pub fn rebuild(book: &Book, config: &Config, prices: &PriceBook, now: Instant) -
     let rules = Rules { registry: &registry, prices, known_on: now, tolerance: config.reconcile };
     let floor = Floors::read(book)?.reconciled_from();
     let mut rebuilt = Rebuilt::default();
-    let mut doubtful: BTreeMap<Day, Vec<Claim>> = BTreeMap::new();
-    for (day, sources) in told(book)?.into_iter().filter(|(day, _)| !floors::is_below(*day, floor)) {
-        let claims = state::is_made(book, day, &sources, rules)
-            .and_then(|is_made| if is_made { Ok(None) } else { claims(book, config, day, &sources).map(Some) });
+    let mut doubtful: BTreeMap<Day, (Told, Vec<Claim>)> = BTreeMap::new();
+    for (day, told) in told(book)?.into_iter().filter(|(day, _)| !floors::is_below(*day, floor)) {
+        let claims = state::is_made(book, day, &told, rules)
+            .and_then(|is_made| if is_made { Ok(None) } else { claims(book, config, day, &told, now).map(Some) });
         match claims {
             Ok(None) => rebuilt.unchanged += 1,
-            Ok(Some(claims)) => _ = doubtful.insert(day, claims),
+            Ok(Some(claims)) => _ = doubtful.insert(day, (told, claims)),
             Err(ReconcileError::Book(error)) => return Err(error.into()),
             Err(error) => _ = rebuilt.failed.insert(day, error),
         }
     }
-    let mut reader = Reader::new(book, doubtful.values().flatten());
-    for (day, claims) in doubtful {
-        match reader.make(day, claims, rules) {
+    let mut reader = Reader::new(book, doubtful.values().flat_map(|(_, claims)| claims));
+    for (day, (told, claims)) in doubtful {
+        match reader.make(day, &told, claims, rules) {
             Ok(lines) => {
                 rebuilt.days.insert(day);
+                rebuilt.sides.has_providers |= !told.totals.is_empty();
+                rebuilt.sides.has_checks |= told.has_checks;
                 for line in lines {
                     *rebuilt.verdicts.entry(line.verdict).or_default() += 1;
                 }
@@ -208,28 +266,31 @@ pub fn rebuild(book: &Book, config: &Config, prices: &PriceBook, now: Instant) -
 pub fn behind(book: &Book, from: Instant, until: Instant) -> Result<BTreeSet<Day>, ReconcileError> {
     let floor = Floors::read(book)?.reconciled_from();
     let mut behind = BTreeSet::new();
-    for (day, sources) in told(book)? {
+    for (day, told) in told(book)? {
         let is_meant = from <= day.start() && day.start() < until && !floors::is_below(day, floor);
-        if is_meant && !state::has_these_sides(book, day, &sources)? {
+        if is_meant && !state::has_these_sides(book, day, &told)? {
             behind.insert(day);
         }
     }
     Ok(behind)
 }
 
-/// Which sources told something of each day.
-fn told(book: &Book) -> Result<BTreeMap<Day, Vec<String>>, ReconcileError> {
-    let mut told: BTreeMap<Day, Vec<String>> = BTreeMap::new();
+/// Of which days there is something to hold our charges against.
+fn told(book: &Book) -> Result<BTreeMap<Day, Told>, ReconcileError> {
+    let mut told: BTreeMap<Day, Told> = BTreeMap::new();
     for (source, day) in totals::days(book)? {
-        told.entry(day).or_default().push(source);
+        told.entry(day).or_default().totals.insert(source);
+    }
+    for day in book.days(DayTable::Checks)? {
+        told.entry(day).or_default().has_checks = true;
     }
     Ok(told)
 }
 
-/// What sources told of a day, by provider.
-fn claims(book: &Book, config: &Config, day: Day, sources: &[String]) -> Result<Vec<Claim>, ReconcileError> {
-    let mut claims = Vec::new();
-    for source in sources {
+/// What sources told or saw of a day, by provider.
+fn claims(book: &Book, config: &Config, day: Day, told: &Told, now: Instant) -> Result<Vec<Claim>, ReconcileError> {
+    let mut claims = if told.has_checks { seen::claims(book, day, now)? } else { Vec::new() };
+    for source in &told.totals {
         let mut by_provider: BTreeMap<String, Vec<TotalRow>> = BTreeMap::new();
         for row in totals::read(book, source, day)?.unwrap_or_default() {
             by_provider.entry(row.provider.clone()).or_default().push(row);
@@ -300,7 +361,8 @@ impl<'b> Reader<'b> {
                     continue;
                 }
             };
-            compared.left_out.push(LeftOut { day, provider: claim.provider, source: claim.source, why });
+            let Claim { provider, source, is_check, .. } = claim;
+            compared.left_out.push(LeftOut { day, provider, source, is_check, why });
         }
         if ready.is_empty() {
             return Ok(compared);
@@ -314,8 +376,13 @@ impl<'b> Reader<'b> {
     }
 
     /// Compares a day and puts its `unlogged` into place.
-    fn make(&mut self, day: Day, claims: Vec<Claim>, rules: Rules<'_>) -> Result<Vec<Line>, ReconcileError> {
-        let sources: Vec<String> = claims.iter().map(|claim| claim.source.clone()).collect();
+    fn make(
+        &mut self,
+        day: Day,
+        told: &Told,
+        claims: Vec<Claim>,
+        rules: Rules<'_>,
+    ) -> Result<Vec<Line>, ReconcileError> {
         let mut present = state::Present::default();
         for claim in &claims {
             present.add_claim(claim);
@@ -324,7 +391,7 @@ impl<'b> Reader<'b> {
         if let Some(sums) = self.days.get(&day) {
             present.add_ours(sums);
         }
-        let metadata = state::metadata(self.book, day, &sources, &present, &compared, rules)?;
+        let metadata = state::metadata(self.book, day, told, &present, &compared, rules)?;
         unlogged::write(self.book, day, &compared.unlogged(rules), metadata)?;
         Ok(compared.lines)
     }

@@ -1,5 +1,5 @@
-//! `spendbook reconcile`: what providers report against what our logs show, and
-//! why the two differ.
+//! `spendbook reconcile`: what providers report and check sources saw against
+//! what our logs show, and why the two differ.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,14 @@ use crate::{
     book::Book,
     money::Usd,
     night::Prices,
-    reconcile::{self, Cause, Causes, Compared, Line, Options, Rebuilt, Unlogged, Verdict},
+    reconcile::{self, Cause, Causes, Compared, Ids, Line, Options, Rebuilt, SeenIds, Unlogged, Verdict},
     report::{Provider, Reconciled, render::words},
     time::Day,
 };
 
-/// Holds what providers report against what our logs show: tokens, requests and
-/// money, and the causes of each difference, which sum to it exactly.
+/// Holds what providers report and check sources saw against what our logs show:
+/// tokens, requests and money, and the causes of each difference, which sum to it
+/// exactly.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A line is a day of a provider, by key, project and model as far as the provider
@@ -31,8 +32,9 @@ tells them:
 
 The table shows the lines that do not agree; CSV, JSON and Parquet have all of
 them, with each cause. A day that was not over when it was reported is named and
-never compared. Sources of totals are `[[source]]` entries of the config;
-docs/RECONCILE.md says what each cause means.
+never compared. Sources of totals, and check sources (`role = check`), are
+`[[source]]` entries of the config; docs/RECONCILE.md says what each cause
+means.
 
 Examples:
   spendbook reconcile                               the last 30 days
@@ -72,7 +74,7 @@ pub(super) fn outcome(done: &Rebuilt) -> Outcome {
     outcome_of(&done.failed)
 }
 
-/// What that came to, in a line; nothing where no provider reports anything.
+/// What that came to, in a line; nothing where there is no other side.
 pub(super) fn report(done: &Rebuilt) -> String {
     if done.days.is_empty() {
         return String::new();
@@ -80,7 +82,8 @@ pub(super) fn report(done: &Rebuilt) -> String {
     let days = counted(i64::try_from(done.days.len()).unwrap_or(i64::MAX), "day");
     let suspicious = done.verdicts.get(&Verdict::Investigate).copied().unwrap_or_default();
     let lines = counted(i64::try_from(suspicious).unwrap_or(i64::MAX), "line");
-    format!("{days} held against what providers report, {lines} to investigate: `spendbook reconcile` shows them\n")
+    let theirs = done.sides.text();
+    format!("{days} held against {theirs}, {lines} to investigate: `spendbook reconcile` shows them\n")
 }
 
 fn page(done: &reconcile::Outcome, from: Day) -> Page {
@@ -89,7 +92,8 @@ fn page(done: &reconcile::Outcome, from: Day) -> Page {
     page.data(lines(&done.lines));
     if done.lines.is_empty() && done.left_out.is_empty() {
         page.say(format!(
-            "no source has reported totals since {from}: docs/RECONCILE.md says which sources do, and how to add one\n"
+            "no source has reported totals since {from}, and no check source has seen requests: docs/RECONCILE.md \
+             says which sources do, and how to add one\n"
         ));
         return page;
     }
@@ -105,6 +109,11 @@ fn page(done: &reconcile::Outcome, from: Day) -> Page {
     if !done.unlogged.is_empty() {
         page.say("\nReported by provider, not in logs:\n");
         page.list(bypass(&done.unlogged));
+    }
+    page.data(ids(&done.ids));
+    let by_id = told_by_id(&done.ids);
+    if !by_id.is_empty() {
+        page.say(format!("\n{by_id}"));
     }
     let notes = notes(done);
     if !notes.is_empty() {
@@ -163,7 +172,13 @@ const LINES: &[Column] = &[
     Column::usd("price_theirs_per_1m_tokens"),
     Column::usd("worth_not_logged"),
     Column::flag("is_estimated"),
+    Column::text("role"),
 ];
+
+/// Who tells a line.
+fn role(line: &Line) -> &'static str {
+    if line.is_check { "check" } else { "totals" }
+}
 
 /// Every line, with every cause.
 fn lines(all: &[Line]) -> Listing {
@@ -186,6 +201,7 @@ fn lines(all: &[Line]) -> Listing {
         cells.push(unit_price(line, |it| it.theirs).into());
         cells.push(line.worth.map(|worth| usd(worth[Cause::NotLogged])).into());
         cells.push(line.is_estimated.into());
+        cells.push(role(line).into());
         listing.push(cells);
     }
     listing
@@ -208,6 +224,7 @@ fn sources(all: &[Line]) -> Listing {
     let columns = [
         Column::text("provider"),
         Column::text("source"),
+        Column::text("role"),
         Column::count("days"),
         Column::count("lines"),
         Column::count("ok"),
@@ -234,7 +251,8 @@ fn sources(all: &[Line]) -> Listing {
         let days = lines.iter().map(|line| line.day).collect::<std::collections::BTreeSet<_>>().len();
         let count = |verdict| lines.iter().filter(|line| line.verdict == verdict).count();
         let counts = [days, lines.len(), count(Verdict::Ok), count(Verdict::Explain), count(Verdict::Investigate)];
-        let mut cells: Vec<Cell> = vec![provider.into(), source.into()];
+        let role = lines.first().map_or("totals", |line| role(line));
+        let mut cells: Vec<Cell> = vec![provider.into(), source.into(), role.into()];
         cells.extend(counts.map(|count| Cell::from(i64::try_from(count).unwrap_or(i64::MAX))));
         let (tokens, cost) = (sum(|line| line.tokens), sum(|line| line.cost));
         cells.push(tokens.map(|it| whole(it.ours)).into());
@@ -256,11 +274,11 @@ fn differences(lines: &[&Line]) -> Listing {
         let side = |of: fn(&Compared) -> i128| match (&line.cost, &line.tokens) {
             (Some(cost), _) => usd(of(cost)).shown(),
             (None, Some(tokens)) => counted(whole(of(tokens)), "token"),
-            (None, None) => String::new(),
+            (None, None) => line.requests.map_or_else(String::new, |it| counted(whole(of(&it)), "request")),
         };
         listing.push(vec![
             line.day.to_string().into(),
-            line.source.as_str().into(),
+            if line.is_check { format!("{} (check)", line.source) } else { line.source.clone() }.into(),
             named(line).into(),
             side(|it| it.ours).into(),
             side(|it| it.theirs).into(),
@@ -282,7 +300,7 @@ fn why(line: &Line) -> String {
     match (&line.cost, &line.tokens) {
         (Some(cost), _) => told(&cost.causes, &|pico| words::moved(usd(pico))),
         (None, Some(tokens)) => told(&tokens.causes, &tokens_moved),
-        (None, None) => String::new(),
+        (None, None) => line.requests.map_or_else(String::new, |it| told(&it.causes, &tokens_moved)),
     }
 }
 
@@ -354,6 +372,64 @@ fn bypass(all: &[Unlogged]) -> Listing {
         ]);
     }
     listing
+}
+
+/// Of how many requests that check sources saw our logs have the id, by day.
+fn ids(all: &[SeenIds]) -> Listing {
+    let columns = [
+        Column::text("day"),
+        Column::text("provider"),
+        Column::text("source"),
+        Column::count("both"),
+        Column::count("only_ours"),
+        Column::count("only_theirs"),
+    ];
+    let mut listing = Listing::new("request_ids", &columns);
+    for SeenIds { day, provider, source, ids: Ids { both, only_ours, only_theirs } } in all {
+        let mut cells: Vec<Cell> = vec![day.to_string().into(), provider.as_str().into(), source.as_str().into()];
+        cells.extend([*both, *only_ours, *only_theirs].map(Cell::from));
+        listing.push(cells);
+    }
+    listing
+}
+
+/// The same for people: what only one side has, and on which days.
+fn told_by_id(all: &[SeenIds]) -> String {
+    let mut by_source: BTreeMap<(&str, &str), Vec<&SeenIds>> = BTreeMap::new();
+    for it in all {
+        by_source.entry((&it.source, &it.provider)).or_default().push(it);
+    }
+    let mut text = String::new();
+    for ((source, provider), days) in by_source {
+        let sum = |of: fn(&Ids) -> i64| days.iter().map(|it| of(&it.ids)).fold(0, i64::saturating_add);
+        let (both, ours, theirs) = (sum(|ids| ids.both), sum(|ids| ids.only_ours), sum(|ids| ids.only_theirs));
+        let differs = |it: &&&SeenIds| it.ids.only_ours != 0 || it.ids.only_theirs != 0;
+        let found: Vec<String> = days.iter().filter(differs).map(|it| it.day.to_string()).collect();
+        text.push_str(&format!("{source}, {provider}: {} on both sides", counted(both, "request id")));
+        text.push_str(&match (both, &found[..]) {
+            (_, []) => ", none on one side only\n".to_owned(),
+            (0, _) => format!(
+                ", {} only in {source} and {} only in our logs: both write other ids\n",
+                words::signed(theirs),
+                words::signed(ours)
+            ),
+            (_, days) => format!(
+                ", {} only in {source}, {} only in our logs: {}\n",
+                words::signed(theirs),
+                words::signed(ours),
+                some_days(days)
+            ),
+        });
+    }
+    text
+}
+
+/// Days on which something was found, as many as can be read.
+fn some_days(days: &[String]) -> String {
+    const MOST: usize = 5;
+    let more = days.len().checked_sub(MOST).filter(|more| *more > 0);
+    let more = more.map(|more| format!(" and {more} more days")).unwrap_or_default();
+    format!("{}{more}", days[..days.len().min(MOST)].join(", "))
 }
 
 /// What was not compared, and by what it could not be.

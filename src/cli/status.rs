@@ -74,7 +74,7 @@ fn page(status: &Status) -> Page {
     page.say("\n").list(freshness::sources(status));
     let totals = freshness::totals(status);
     page.say(if totals.is_empty() { "" } else { "\n" }).list(totals);
-    page.data(freshness::behind(status)).data(coverage(status)).data(providers(status));
+    page.data(freshness::behind(status)).data(coverage(status)).data(providers(status)).data(checks(status));
     page.say(format!("\n{}{}", coverage_text(status), reconciled_text(status)));
     page.say(format!("{}{}", freshness::text(status), mails_text(status)));
     page
@@ -299,7 +299,7 @@ pub(super) fn amount(it: &NotLogged) -> String {
     }
 }
 
-/// How the last days stand against what providers report.
+/// How the last days stand against what providers report and check sources saw.
 fn reconciled_text(status: &Status) -> String {
     let (reconciled, from) = (&status.reconciled, status.reconciled_from);
     if !reconciled.is_any() {
@@ -308,14 +308,15 @@ fn reconciled_text(status: &Status) -> String {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let days = listing::counted(number(reconciled.days()), "day");
     let suspicious = i64::try_from(reconciled.count(Verdict::Investigate)).unwrap_or(i64::MAX);
+    let theirs = reconciled.sides.text();
     let mut text = match (reconciled.days(), suspicious) {
-        (0, _) => format!("no day since {from} could be held against what providers report: "),
-        (_, 0) => format!("{days} since {from} held against what providers report, nothing to investigate: "),
+        (0, _) => format!("no day since {from} could be held against {theirs}: "),
+        (_, 0) => format!("{days} since {from} held against {theirs}, nothing to investigate: "),
         _ => {
             let lines = listing::counted(suspicious, "line");
             let missing = Some(status.not_logged).filter(NotLogged::is_any);
             let missing = missing.map(|it| format!(", {} in no log", amount(&it))).unwrap_or_default();
-            format!("{days} since {from} held against what providers report, {lines} to investigate{missing}: ")
+            format!("{days} since {from} held against {theirs}, {lines} to investigate{missing}: ")
         }
     };
     text.push_str("`spendbook reconcile` shows them\n");
@@ -348,6 +349,30 @@ fn providers(status: &Status) -> Listing {
             i64::try_from(it.days.len()).unwrap_or(i64::MAX).into(),
             cost(|both| both.ours),
             cost(|both| both.theirs),
+            tokens(|both| both.ours),
+            tokens(|both| both.theirs),
+        ]);
+    }
+    listing
+}
+
+/// Both sides of what check sources saw of each provider.
+fn checks(status: &Status) -> Listing {
+    let columns = [
+        Column::text("source"),
+        Column::text("provider"),
+        Column::count("days"),
+        Column::count("tokens_ours"),
+        Column::count("tokens_theirs"),
+    ];
+    let mut listing = Listing::new("checks", &columns);
+    for ((source, provider), it) in &status.reconciled.checks {
+        let tokens =
+            |of: fn(&Compared) -> i128| Cell::from(it.tokens.as_ref().and_then(|both| i64::try_from(of(both)).ok()));
+        listing.push(vec![
+            source.as_str().into(),
+            provider.as_str().into(),
+            i64::try_from(it.days.len()).unwrap_or(i64::MAX).into(),
             tokens(|both| both.ours),
             tokens(|both| both.theirs),
         ]);

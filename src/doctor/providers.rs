@@ -1,5 +1,5 @@
-//! What providers report: does it agree with the logs, and is it held against
-//! the latest of both.
+//! What providers report and check sources saw: does it agree with the logs, and
+//! is it held against the latest of both.
 
 use super::{Check, counted};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     time::{Day, Instant},
 };
 
-/// Nothing where no provider reports anything.
+/// Nothing where no provider reports anything, and no check source saw anything.
 pub(super) fn check(book: &Book, now: Instant) -> Vec<Check> {
     let from = Day::from_days(now.day().days() - LOOK_BACK_DAYS);
     let reconciled = match Reconciled::of(book, from.start(), Instant::LATEST) {
@@ -24,13 +24,22 @@ pub(super) fn check(book: &Book, now: Instant) -> Vec<Check> {
         let found = format!("{} since {from} held against what it reports", counted(it.days.len(), "day"));
         checks.push(Check::ok(&format!("provider {provider}"), found));
     }
+    for ((source, provider), it) in &reconciled.checks {
+        let found = format!("{} since {from} held against what it saw of {provider}", counted(it.days.len(), "day"));
+        checks.push(Check::ok(&format!("check source {source}"), found));
+    }
     let suspicious = usize::try_from(reconciled.count(Verdict::Investigate)).unwrap_or(usize::MAX);
     if suspicious > 0 {
         checks.push(Check::warning(
             "reconcile",
             format!(
-                "{} since {from} where logs and providers differ without a known reason",
-                counted(suspicious, "line")
+                "{} since {from} where logs and {} differ without a known reason",
+                counted(suspicious, "line"),
+                match (reconciled.sides.has_providers, reconciled.sides.has_checks) {
+                    (_, false) => "providers",
+                    (false, true) => "check sources",
+                    (true, true) => "providers or check sources",
+                }
             ),
             "`spendbook reconcile` shows what is in no log, and whose key it is",
         ));
@@ -38,10 +47,7 @@ pub(super) fn check(book: &Book, now: Instant) -> Vec<Check> {
     if !reconciled.behind.is_empty() {
         checks.push(Check::warning(
             "reconcile",
-            format!(
-                "{} not held against the latest that providers and logs say",
-                counted(reconciled.behind.len(), "day")
-            ),
+            format!("{} not held against the latest of both sides", counted(reconciled.behind.len(), "day")),
             "run `spendbook price`",
         ));
     }

@@ -1,5 +1,6 @@
 //! What a provider says of a day: the rows of `totals` that one source told,
-//! as sums that can be held against ours.
+//! as sums that can be held against ours. What check sources saw has the same
+//! shape.
 //!
 //! Where a provider tells only some kinds of input apart, or none, ours are put
 //! together in the same way before they are compared.
@@ -29,6 +30,8 @@ pub(super) struct Claim {
     tells: [bool; COMPARED],
     /// What an empty answer says that there was nothing of.
     of_nothing: Option<Measure>,
+    /// Whether check sources saw it, and no provider told it.
+    pub is_check: bool,
 }
 
 /// Why a claim is not held against our logs.
@@ -51,7 +54,20 @@ impl Claim {
             }
         }
         tells[ALL_TOKENS] |= is_in_all;
-        Self { source: source.to_owned(), provider: provider.to_owned(), rows, is_in_all, tells, of_nothing: None }
+        Self {
+            source: source.to_owned(),
+            provider: provider.to_owned(),
+            rows,
+            is_in_all,
+            tells,
+            of_nothing: None,
+            is_check: false,
+        }
+    }
+
+    /// What check sources saw.
+    pub(super) fn seen(source: &str, provider: &str, rows: Vec<TotalRow>) -> Self {
+        Self { is_check: true, ..Self::new(source, provider, rows) }
     }
 
     /// That there was nothing, neither requests nor what such a source tells.

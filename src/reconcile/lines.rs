@@ -5,7 +5,8 @@
 //! that no `[[key]]` names, say) tells nothing apart, so it is summed over, and
 //! the line says so. What a provider tells in money without quantities is held
 //! against the quantities of its finest other claim, where that has the same
-//! names.
+//! names. What check sources saw stands for itself: it says nothing of what is in
+//! no log, and lends no quantities to anyone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,6 +79,8 @@ pub struct Line {
     pub provider: String,
     pub source: String,
     pub names: Names,
+    /// Whether check sources saw it, and no provider told it.
+    pub is_check: bool,
     /// `None` where the source does not tell.
     pub requests: Option<Compared>,
     pub tokens: Option<Compared>,
@@ -167,10 +170,17 @@ struct Compares<'c> {
 /// Adds the lines of a day, in the order of its claims.
 pub(super) fn compare(day: Day, claims: &[Claim], near: Near<'_>, rules: Rules<'_>, into: &mut ComparedDay) {
     let (mut with_quantities, mut others) = (Vec::new(), Vec::new());
+    let mut seen = Vec::new();
     for claim in claims {
         let compares = Compares::of(claim, day, near, rules);
         into.unknown_names.extend(compares.unknown.iter().map(|what| (claim.source.clone(), *what)));
-        if claim.tells_quantities() { with_quantities.push(compares) } else { others.push(compares) }
+        if claim.is_check {
+            seen.push(compares);
+        } else if claim.tells_quantities() {
+            with_quantities.push(compares);
+        } else {
+            others.push(compares);
+        }
     }
     for provider in claims.iter().map(|claim| &claim.provider).collect::<BTreeSet<_>>() {
         let mut money = others.iter().filter(|it| it.claim.provider == *provider && it.claim.tells_cost());
@@ -185,7 +195,7 @@ pub(super) fn compare(day: Day, claims: &[Claim], near: Near<'_>, rules: Rules<'
         };
         into.lines.extend(lines);
     }
-    for compares in with_quantities {
+    for compares in with_quantities.into_iter().chain(seen) {
         into.lines.extend(compares.lines(day, rules));
     }
     into.lines.sort_by(|a, b| (&a.provider, &a.source, &a.names).cmp(&(&b.provider, &b.source, &b.names)));
@@ -269,12 +279,13 @@ impl<'c> Compares<'c> {
             let tokens = tokens(&theirs, ours, &apart);
             let worth = if let Worth::Known(worth) = apart.worth { Some(worth) } else { None };
             let missing = missing(&theirs, ours, &apart, cost.as_ref());
-            let verdict = verdict(cost, tokens, worth, rules.tolerance);
+            let verdict = verdict(cost, tokens, requests, worth, rules.tolerance);
             Line {
                 day,
                 provider: claim.provider.clone(),
                 source: claim.source.clone(),
                 names,
+                is_check: claim.is_check,
                 requests,
                 tokens,
                 cost,
@@ -371,8 +382,14 @@ fn missing(theirs: &Theirs, ours: &Ours, apart: &Apart, cost: Option<&Compared>)
     Some(Missing { requests, quantities, total_tokens, cost, valued })
 }
 
-/// By money where that is told or known, else by tokens.
-fn verdict(cost: Option<Compared>, tokens: Option<Compared>, worth: Option<Causes>, tolerance: Reconcile) -> Verdict {
+/// By money where that is told, else by tokens, else by requests.
+fn verdict(
+    cost: Option<Compared>,
+    tokens: Option<Compared>,
+    requests: Option<Compared>,
+    worth: Option<Causes>,
+    tolerance: Reconcile,
+) -> Verdict {
     let part =
         |whole: i128| whole.saturating_abs().saturating_mul(i128::from(tolerance.tolerance_percent)) / 100_000_000;
     let suspicious = |causes: &Causes| causes[Cause::NotLogged].abs() + causes[Cause::Unexplained].abs();
@@ -388,7 +405,9 @@ fn verdict(cost: Option<Compared>, tokens: Option<Compared>, worth: Option<Cause
     if let Some(cost) = cost {
         return judge(&cost, part(cost.theirs).max(tolerance.tolerance.pico()));
     }
-    let Some(tokens) = tokens else { return Verdict::Ok };
+    let Some(tokens) = tokens else {
+        return requests.map_or(Verdict::Ok, |requests| judge(&requests, part(requests.theirs)));
+    };
     let by_tokens = judge(&tokens, part(tokens.theirs));
     // Little money is no reason to look, however many percent it is.
     let is_cheap = worth.is_some_and(|worth| {

@@ -102,9 +102,23 @@ pub(super) fn read(book: &Book, day: Day, providers: &BTreeSet<String>) -> Resul
     Ok(sums)
 }
 
-fn is_of(providers: &BTreeSet<String>) -> Expr {
+/// Whether one of these bills for a request.
+pub(super) fn is_of(providers: &BTreeSet<String>) -> Expr {
     let is = providers.iter().map(|name| col("provider").eq(lit(name.as_str()))).reduce(Expr::or);
     is.unwrap_or_else(|| lit(false))
+}
+
+fn uses_anything() -> Expr {
+    let is_any = METERS.iter().map(|info| col(info.column).is_not_null()).reduce(Expr::or);
+    is_any.unwrap_or_else(|| lit(false))
+}
+
+/// Whether a request reached the provider: neither from the gateway's own cache
+/// nor blocked by it, nor an error without usage.
+pub(super) fn reaches_provider() -> Expr {
+    let is = |status: Status| col("status").eq(lit(status.name()));
+    let failed = is(Status::Error).and(uses_anything().not());
+    col("gateway_cache").not().and(is(Status::Blocked).not()).and(failed.not())
 }
 
 /// From what is known of a request itself: its latency, or its versions.
@@ -159,11 +173,8 @@ const GUESSED: &str = "guessed";
 const UNPRICED: &str = "unpriced";
 
 fn grouped(frame: DataFrame, day: Day, providers: &BTreeSet<String>, longest: &BTreeMap<String, i64>) -> LazyFrame {
-    let is_any = METERS.iter().map(|info| col(info.column).is_not_null()).reduce(Expr::or);
-    let is_any = is_any.unwrap_or_else(|| lit(false));
+    let is_any = uses_anything();
     let is = |column: &str, name: &str| col(column).eq(lit(name));
-    let failed = is("status", Status::Error.name()).and(is_any.clone().not());
-    let is_theirs = col("gateway_cache").not().and(is("status", Status::Blocked.name()).not()).and(failed.not());
     let by_provider = longest.iter().fold(lit(0_i64), |otherwise, (provider, took)| {
         when(is("provider", provider)).then(lit(*took)).otherwise(otherwise)
     });
@@ -203,7 +214,7 @@ fn grouped(frame: DataFrame, day: Day, providers: &BTreeSet<String>, longest: &B
         sums.push(sum("cost", which).alias(which.name("cost")));
     }
     sums.extend(COSTS.map(|(_, column)| sum(column, Of::Priced).alias(Of::Priced.name(column))));
-    frame.lazy().filter(is_of(providers).and(is_theirs)).with_column(took).group_by(BY.map(col)).agg(sums)
+    frame.lazy().filter(is_of(providers).and(reaches_provider())).with_column(took).group_by(BY.map(col)).agg(sums)
 }
 
 fn take(grouped: &DataFrame, sums: &mut DaySums) -> PolarsResult<()> {

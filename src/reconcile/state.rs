@@ -14,6 +14,7 @@ use super::{
     lines::{Line, Rules, Verdict},
     names::instant_of,
     ours::{self, DaySums},
+    seen,
 };
 use crate::{
     book::{
@@ -42,6 +43,15 @@ pub fn is_digest_of_inputs(key: &str) -> bool {
     [TOTALS_KEY, CHARGES_KEY].contains(&key)
 }
 
+/// What there is to hold the charges of a day against.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Sources that told totals.
+    pub totals: BTreeSet<String>,
+    /// Whether check sources may have seen requests.
+    pub has_checks: bool,
+}
+
 /// Whose requests and what models either side has: only what the config and the
 /// price book say of these matters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +76,7 @@ impl Present {
     }
 
     /// What the config and the price book say of them on a day.
-    fn digest(&self, day: Day, rules: Rules<'_>) -> String {
+    fn digest(&self, day: Day, told: &Told, rules: Rules<'_>) -> String {
         let Rules { registry, prices, known_on, tolerance } = rules;
         let asks = self.asks.iter();
         let asks = asks.map(|(provider, model, tier)| Ask { provider, model, tier: tier.as_deref() });
@@ -80,6 +90,9 @@ impl Present {
             let entry = registry.entry(key, at).map(|entry| (&entry.name, &entry.project, &entry.owner));
             let whose = registry.attribute(Asked { key: Some(key), team_reported: None }, at);
             texts.push(format!("{key:?} {entry:?} {whose:?}"));
+        }
+        if told.has_checks && seen::is_open(day, known_on) {
+            texts.push("open".to_owned());
         }
         digest(&texts)
     }
@@ -96,29 +109,33 @@ fn digest(texts: &[String]) -> String {
 
 /// Digests of both sides: of what was told, and of the charges of three days,
 /// as requests may be counted on the other side of midnight.
-fn sides(book: &Book, day: Day, sources: &[String]) -> Result<(String, String), ReconcileError> {
-    let mut told = Vec::new();
-    for source in sources.iter().collect::<BTreeSet<_>>() {
-        told.push(source.clone());
-        told.push(totals::digest(book, source, day)?.unwrap_or_default());
+fn sides(book: &Book, day: Day, told: &Told) -> Result<(String, String), ReconcileError> {
+    let mut theirs = Vec::new();
+    for source in &told.totals {
+        theirs.push(source.clone());
+        theirs.push(totals::digest(book, source, day)?.unwrap_or_default());
+    }
+    if told.has_checks {
+        theirs.push(seen::digest(book, day)?);
     }
     let charges = [day.previous(), day, day.next()].map(|day| ours::digest(book, day));
     let charges: Vec<String> = charges.into_iter().collect::<Result<_, _>>()?;
-    Ok((digest(&told), digest(&charges)))
+    Ok((digest(&theirs), digest(&charges)))
 }
 
 /// Whether a day's file was made from what there is now.
-pub(super) fn is_made(book: &Book, day: Day, sources: &[String], rules: Rules<'_>) -> Result<bool, ReconcileError> {
+pub(super) fn is_made(book: &Book, day: Day, told: &Told, rules: Rules<'_>) -> Result<bool, ReconcileError> {
     let Some(file) = DayFile::open(book, DayTable::Unlogged, day)? else { return Ok(false) };
     let present: Option<Present> = file.value(PRESENT_KEY).and_then(|text| serde_json::from_str(text).ok());
     let Some(present) = present else { return Ok(false) };
-    Ok(is_of_sides(&file, sides(book, day, sources)?) && file.value(RULES_KEY) == Some(&*present.digest(day, rules)))
+    let is_of_rules = file.value(RULES_KEY) == Some(&*present.digest(day, told, rules));
+    Ok(is_of_rules && is_of_sides(&file, sides(book, day, told)?))
 }
 
 /// Whether a day's file was made from what both sides say now.
-pub(super) fn has_these_sides(book: &Book, day: Day, sources: &[String]) -> Result<bool, ReconcileError> {
+pub(super) fn has_these_sides(book: &Book, day: Day, told: &Told) -> Result<bool, ReconcileError> {
     let Some(file) = DayFile::open(book, DayTable::Unlogged, day)? else { return Ok(false) };
-    Ok(is_of_sides(&file, sides(book, day, sources)?))
+    Ok(is_of_sides(&file, sides(book, day, told)?))
 }
 
 fn is_of_sides(file: &DayFile, (totals, charges): (String, String)) -> bool {
@@ -129,13 +146,13 @@ fn is_of_sides(file: &DayFile, (totals, charges): (String, String)) -> bool {
 pub(super) fn metadata(
     book: &Book,
     day: Day,
-    sources: &[String],
+    told: &Told,
     present: &Present,
     compared: &ComparedDay,
     rules: Rules<'_>,
 ) -> Result<Vec<(&'static str, String)>, ReconcileError> {
-    let (totals, charges) = sides(book, day, sources)?;
-    let of_rules = present.digest(day, rules);
+    let (totals, charges) = sides(book, day, told)?;
+    let of_rules = present.digest(day, told, rules);
     let json = |what: &dyn Fn() -> serde_json::Result<String>| what().unwrap_or_default();
     Ok(vec![
         (SCHEMA_KEY, SCHEMA_VERSION.to_string()),
@@ -153,6 +170,8 @@ pub(super) fn metadata(
 pub struct Summary {
     pub provider: String,
     pub source: String,
+    /// Whether check sources saw it, and no provider told it.
+    pub is_check: bool,
     /// Why it was not compared.
     pub left_out: Option<String>,
     /// Whether its word counts for what is in no log.
@@ -178,6 +197,7 @@ impl Summary {
         Self {
             provider: provider.to_owned(),
             source: source.to_owned(),
+            is_check: lines.iter().any(|line| line.is_check),
             left_out: None,
             is_word,
             lines: verdicts,
@@ -187,7 +207,8 @@ impl Summary {
     }
 
     fn of_left_out(it: &LeftOut) -> Self {
-        Self { left_out: Some(it.why.to_string()), ..Self::of(&it.source, &it.provider, &[], false) }
+        let left_out = Some(it.why.to_string());
+        Self { is_check: it.is_check, left_out, ..Self::of(&it.source, &it.provider, &[], false) }
     }
 }
 
@@ -197,6 +218,8 @@ impl Summary {
 struct Stored {
     provider: String,
     source: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_check: bool,
     left_out: Option<String>,
     is_word: bool,
     lines: BTreeMap<String, u64>,
@@ -246,6 +269,7 @@ fn stored(compared: &ComparedDay) -> Vec<Stored> {
         cost: it.cost.as_ref().map(StoredSides::of),
         provider: it.provider,
         source: it.source,
+        is_check: it.is_check,
         left_out: it.left_out,
         is_word: it.is_word,
     };
@@ -267,6 +291,7 @@ pub fn summaries(book: &Book, day: Day) -> Result<Vec<Summary>, ReconcileError> 
         cost: it.cost.as_ref().and_then(StoredSides::read),
         provider: it.provider,
         source: it.source,
+        is_check: it.is_check,
         left_out: it.left_out,
         is_word: it.is_word,
     };

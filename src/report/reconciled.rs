@@ -14,7 +14,7 @@ use crate::{
     book::{Book, layout::DayTable},
     budgets::SpendRow,
     money::Usd,
-    reconcile::{self, Compared, Summary, Unlogged, Verdict},
+    reconcile::{self, Compared, Summary, TheirSides, Unlogged, Verdict},
     time::{Day, Instant},
 };
 
@@ -74,7 +74,7 @@ impl NotLogged {
     }
 }
 
-/// Both sides of a provider, over days.
+/// Both sides of a provider, or of what check sources saw of it, over days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Provider {
     /// Days on which at least one of its sources could be compared.
@@ -89,6 +89,11 @@ pub struct Provider {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciled {
     pub providers: BTreeMap<String, Provider>,
+    /// What check sources saw, by their names and the provider. They know no
+    /// money.
+    pub checks: BTreeMap<(String, String), Provider>,
+    /// Who was on the other side of anything, compared or not.
+    pub sides: TheirSides,
     /// Lines of all sources, by what is to be done about them.
     pub lines: BTreeMap<Verdict, u64>,
     /// Days of which something was told that could not be compared, most of
@@ -112,12 +117,18 @@ impl Reconciled {
     }
 
     fn add(&mut self, day: Day, summaries: &[Summary]) {
-        let compared = || summaries.iter().filter(|it| it.left_out.is_none());
+        let compared = || summaries.iter().filter(|it| it.left_out.is_none() && !it.is_check);
         for summary in summaries {
+            self.sides.add(summary.is_check);
             if summary.left_out.is_some() {
                 self.left_out.insert(day);
             }
             summary.lines.iter().for_each(|(verdict, count)| *self.lines.entry(*verdict).or_default() += count);
+        }
+        for summary in summaries.iter().filter(|it| it.left_out.is_none() && it.is_check) {
+            let check = self.checks.entry((summary.source.clone(), summary.provider.clone())).or_default();
+            check.days.insert(day);
+            add(&mut check.tokens, summary.tokens);
         }
         for name in compared().map(|it| &it.provider).collect::<BTreeSet<_>>() {
             let of_provider = || compared().filter(|it| it.provider == *name);
@@ -135,14 +146,14 @@ impl Reconciled {
         self.lines.get(&verdict).copied().unwrap_or_default()
     }
 
-    /// Whether any provider has told anything.
+    /// Whether anybody has told or seen anything.
     pub fn is_any(&self) -> bool {
-        !self.providers.is_empty() || !self.left_out.is_empty() || !self.behind.is_empty()
+        !self.providers.is_empty() || !self.checks.is_empty() || !self.left_out.is_empty() || !self.behind.is_empty()
     }
 
     /// How many days were compared.
     pub fn days(&self) -> usize {
-        self.providers.values().flat_map(|provider| &provider.days).collect::<BTreeSet<_>>().len()
+        self.providers.values().chain(self.checks.values()).flat_map(|it| &it.days).collect::<BTreeSet<_>>().len()
     }
 }
 

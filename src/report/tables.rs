@@ -83,11 +83,12 @@ pub enum TableError {
 
 /// All of them: those of files in the order in which they are made, then what
 /// they were made from.
-pub const TABLES: [Table; 10] = [
+pub const TABLES: [Table; 11] = [
     of_days(DayTable::Usage, "one row per request, as it was reported", || USAGE),
     of_days(DayTable::Charges, "the same rows, attributed and priced", || &CHARGES),
     of_days(DayTable::Rollup, "totals of every quarter of an hour", || &ROLLUP),
     of_days(DayTable::Violations, "what broke a policy or a budget", || VIOLATIONS),
+    of_days(DayTable::Checks, "what sources of `role = \"check\"` saw: only compared, never in charges", || USAGE),
     Table {
         name: "totals",
         about: "what providers say in sum: never a charge, only what charges are held against",

@@ -116,6 +116,10 @@ One row per quarter of an hour and combination of the columns up to `basis`; {ro
 `model_not_allowed` and `max_tokens_exceeded` have a row per request, `unknown_key` and `unknown_team` one per key and day, `budget_exhausted` one per key, budget and day, and the limits per minute one per stretch of time above the limit. [AUDIT.md](AUDIT.md) says exactly what is counted.
 
 {violations}
+## `checks`: what check sources saw
+
+The columns of `usage`, for the requests of sources with `role = \"check\"`: a gateway, an export or a trace that shows traffic which other sources have in the books. They are merged by the same rules and never priced, and are in no other table; a request that two check sources saw is one row. `spendbook reconcile` holds them against `charges`, and [RECONCILE.md](RECONCILE.md) says how.
+
 ## `totals`: what providers say in sum
 
 A row per line of a provider's answer, in `totals/source=…/date=2026-11-15/totals.parquet`: a file per source and UTC day. It is what charges are held against, and never one of them: sources overlap, and `usage` and `cost` tell the same twice, so add up the rows of one source and one measure only. A (source, day) is replaced whole by the latest answer that told all of it.

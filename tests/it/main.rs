@@ -7,6 +7,7 @@ mod audit;
 mod boundaries;
 mod budgets;
 mod charges;
+mod checked;
 mod config_schema;
 mod delivery;
 mod demo;

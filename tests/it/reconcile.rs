@@ -427,5 +427,5 @@ fn a_book_without_totals_says_how_to_get_some() {
     assert!(!run.path("book/unlogged").exists());
 }
 
-const NO_TOTALS: &str =
-    "no source has reported totals since 2026-05-11: docs/RECONCILE.md says which sources do, and how to add one\n";
+const NO_TOTALS: &str = "no source has reported totals since 2026-05-11, and no check source has seen requests: docs/RECONCILE.md says \
+     which sources do, and how to add one\n";

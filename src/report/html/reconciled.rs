@@ -34,9 +34,10 @@ pub(super) struct Reconciled {
     unlogged: BTreeMap<Option<String>, Slotted<Missing>>,
 }
 
-/// What one source told of a provider.
+/// What one source told of a provider, or check sources saw of it.
 #[derive(Debug, Default)]
 struct Source {
+    is_check: bool,
     lines: Slotted<Lines>,
     cost: Slotted<Compared>,
     tokens: Slotted<Compared>,
@@ -109,8 +110,9 @@ impl Span<'_> {
 
 impl Reconciled {
     fn add(&mut self, slot: u32, summary: Summary) {
-        let Summary { provider, source, left_out, lines, tokens, cost, .. } = summary;
+        let Summary { provider, source, is_check, left_out, lines, tokens, cost, .. } = summary;
         let entry = self.sources.entry((source, provider)).or_default();
+        entry.is_check = is_check;
         entry.left_out += i64::from(left_out.is_some());
         let sum = entry.lines.entry(slot).or_default();
         for (verdict, count) in lines {
@@ -145,7 +147,7 @@ impl<'r> Side<'r> {
     fn of((source, provider): &(String, String), it: &'r Source) -> [Self; 2] {
         let side = |is_money, sums, what: &str| Self {
             name: words::name(source),
-            below: format!("{}, {what}", words::name(provider)),
+            below: format!("{}, {what}{}", words::name(provider), if it.is_check { ", a check source" } else { "" }),
             is_money,
             sums,
             lines: &it.lines,

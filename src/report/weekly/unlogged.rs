@@ -115,7 +115,7 @@ pub(super) fn row(summary: &Summary) -> Option<Row> {
 
 /// How far the week is known by what providers report.
 pub(super) fn told(summary: &Summary) -> Vec<String> {
-    missing(summary).into_iter().chain(providers(summary)).chain(to_do(summary)).collect()
+    missing(summary).into_iter().chain(providers(summary)).chain(checks(summary)).chain(to_do(summary)).collect()
 }
 
 fn missing(summary: &Summary) -> Option<String> {
@@ -163,7 +163,6 @@ fn whose(it: &MissingKey, scope: &Scope) -> String {
 fn providers(summary: &Summary) -> impl Iterator<Item = String> {
     let one = |(name, it): (&String, &crate::report::Provider)| {
         let usd = |pico: i128| Usd::from_pico(pico).unwrap_or_default().shown();
-        let tokens = |number: i128| format!("{} tokens", compact(i64::try_from(number).unwrap_or(i64::MAX)));
         let both = |both: &Compared, shown: &dyn Fn(i128) -> String| {
             format!("it reports {}, the logs have {}", shown(both.theirs), shown(both.ours))
         };
@@ -176,6 +175,26 @@ fn providers(summary: &Summary) -> impl Iterator<Item = String> {
         Some(format!("Held against what {} reports on {days}: {both}.", words::name(name)))
     };
     summary.reconciled.providers.iter().filter_map(one)
+}
+
+/// What check sources saw: tokens, as nobody prices it.
+fn checks(summary: &Summary) -> impl Iterator<Item = String> {
+    let one = |((source, provider), it): (&(String, String), &crate::report::Provider)| {
+        let both = it.tokens.as_ref()?;
+        let days = counted(i64::try_from(it.days.len()).unwrap_or(i64::MAX), "day");
+        Some(format!(
+            "Held against what the check source {} saw of {} on {days}: it has {}, the logs have {}.",
+            words::name(source),
+            words::name(provider),
+            tokens(both.theirs),
+            tokens(both.ours)
+        ))
+    };
+    summary.reconciled.checks.iter().filter_map(one)
+}
+
+fn tokens(number: i128) -> String {
+    format!("{} tokens", compact(i64::try_from(number).unwrap_or(i64::MAX)))
 }
 
 fn to_do(summary: &Summary) -> Vec<String> {
@@ -193,7 +212,10 @@ fn to_do(summary: &Summary) -> Vec<String> {
     }
     match count(u64::try_from(reconciled.behind.len()).unwrap_or(u64::MAX)) {
         0 => {}
-        days => items.push(format!("{} not held against the latest that providers report.", signed_days(days))),
+        days => {
+            let of = reconciled.sides.text().replacen("what", "the latest that", 1);
+            items.push(format!("{} not held against {of}.", signed_days(days)));
+        }
     }
     items
 }

@@ -347,7 +347,7 @@ function renderUnlogged() {
   const cost = (it) => (it.unknown === 0n ? usd(it.cost) : it.cost === 0n ? "not known" : `at least ${usd(it.cost)}`);
   live("unlogged").hidden = shown.length === 0;
   live("unlogged").tBodies[0].replaceChildren(...shown.map((it) => el("tr", {}, nameCell(it.name, ""), numberCell(told(it.requests)), numberCell(told(it.tokens)), numberCell(cost(it)))));
-  live("unlogged-told").textContent = shown.length ? "" : "Nothing that was compared is missing from the logs.";
+  live("unlogged-told").textContent = shown.length ? "" : "Nothing that providers report is missing from the logs.";
   live("unlogged-more").textContent = more(rows.length - shown.length, rows.slice(10).reduce((sum, it) => sum + it.cost, 0n));
 }
 
