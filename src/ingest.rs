@@ -21,6 +21,7 @@ pub mod formats;
 pub mod framing;
 mod frozen;
 mod http;
+pub mod local_times;
 mod merge;
 pub mod names;
 pub mod overlap;

@@ -36,6 +36,9 @@ pub struct SourceTally {
     pub quarantined: Reasons,
     /// Requests whose versions disagree on who asked, or how it ended.
     pub conflict: u64,
+    /// Records with a local time that the zone's clocks show twice or never:
+    /// read as the earlier one, or as the moment at which clocks changed.
+    pub doubtful_times: u64,
     /// Superseded by a version with another total input: if many, ids repeat.
     pub other_input: u64,
     /// Rows that `ingest --again` took out of the book before it read again.
@@ -77,6 +80,7 @@ impl SourceTally {
         self.duplicate += other.duplicate;
         self.superseded += other.superseded;
         self.conflict += other.conflict;
+        self.doubtful_times += other.doubtful_times;
         self.other_input += other.other_input;
         self.withdrawn += other.withdrawn;
         for (all, more) in [(&mut self.skipped, &other.skipped), (&mut self.quarantined, &other.quarantined)] {

@@ -230,6 +230,12 @@ fn details(name: &str, tally: &SourceTally) -> String {
     if tally.conflict > 0 {
         text.push_str(&format!("{name}: {} requests have versions that disagree\n", listing::count(tally.conflict)));
     }
+    if tally.doubtful_times > 0 {
+        text.push_str(&format!(
+            "{name}: {} records have a local time that clocks showed twice or never: read as the earlier one, or as the change of clocks\n",
+            listing::count(tally.doubtful_times)
+        ));
+    }
     if tally.withdrawn > 0 {
         text.push_str(&format!("{name}: {} rows were withdrawn and read again\n", listing::count(tally.withdrawn)));
     }

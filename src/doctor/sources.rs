@@ -13,6 +13,7 @@ use crate::{
         files::{self, Found},
         formats::{self, Format, Reject, Skip},
         framing::{Block, Framer, Shape},
+        local_times::TimeRead,
         overlap,
         parse::{Outcomes, Parser},
         try_out,
@@ -181,7 +182,7 @@ impl Entries {
 }
 
 impl Outcomes for Entries {
-    fn record(&mut self, _line: u64, _record: &UsageRecord<'_>) {
+    fn record(&mut self, _line: u64, _record: &UsageRecord<'_>, _time: TimeRead) {
         self.records += 1;
     }
 

@@ -7,17 +7,19 @@ use super::{
     formats::{CsvRow, Entry, Format, Found, Reject, RejectReason, Sink, Skip},
     framing::{Block, Cut, KEPT_OF_TOO_LONG, MAX_ENTRY, Shape, Wholeness, csv_fields},
     http::Page,
+    local_times::{LocalTimes, TimeRead},
     names::{Names, PLAIN},
 };
 use crate::{
     config::Source,
     json::{Scanner, Value},
     record::UsageRecord,
+    time::Instant,
 };
 
 /// Takes what a block's entries hold. Every entry leads to at least one call.
 pub trait Outcomes {
-    fn record(&mut self, line: u64, record: &UsageRecord<'_>);
+    fn record(&mut self, line: u64, record: &UsageRecord<'_>, time: TimeRead);
     fn skip(&mut self, line: u64, reason: Skip);
     fn reject(&mut self, line: u64, reject: Reject, raw: &[u8]);
     /// The file ends inside this entry, and may still be growing.
@@ -35,11 +37,13 @@ pub struct Parser<'s> {
     /// The file is as it was in an earlier run: what is cut off stays so.
     settled: bool,
     scanner: Scanner,
+    local_times: LocalTimes,
 }
 
 impl<'s> Parser<'s> {
     pub fn new(source: &'s Source, format: &'s dyn Format, file: &'s str, shape: Shape, settled: bool) -> Self {
-        Self { source, names: &PLAIN, format, file, shape, settled, scanner: Scanner::new() }
+        let local_times = LocalTimes::of(source.timezone);
+        Self { source, names: &PLAIN, format, file, shape, settled, scanner: Scanner::new(), local_times }
     }
 
     /// With what the config says of names; without it none is registered, and
@@ -56,7 +60,7 @@ impl<'s> Parser<'s> {
     }
 
     /// What came over HTTP is scanned already.
-    pub(super) fn page(&self, page: &Page, out: &mut dyn Outcomes) {
+    pub(super) fn page(&mut self, page: &Page, out: &mut dyn Outcomes) {
         for (line, value) in page.entries() {
             let raw = value.raw();
             if raw.len() > MAX_ENTRY {
@@ -93,7 +97,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn json(&self, scanner: &mut Scanner, line: u64, text: &str, is_tail: bool, out: &mut dyn Outcomes) {
+    fn json(&mut self, scanner: &mut Scanner, line: u64, text: &str, is_tail: bool, out: &mut dyn Outcomes) {
         let value = match scanner.scan(text) {
             // A bare number or word at the end of a file may be half of one.
             Ok(value) if value.is_object() || value.is_array() || !is_tail => value,
@@ -118,7 +122,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn csv(&self, line: u64, text: &str, header: &[String], out: &mut dyn Outcomes) {
+    fn csv(&mut self, line: u64, text: &str, header: &[String], out: &mut dyn Outcomes) {
         let fields = csv_fields(text.as_bytes()).unwrap_or_default();
         if fields.len() != header.len() {
             let detail = format!("{} fields, expected the header's {}", fields.len(), header.len());
@@ -128,13 +132,24 @@ impl<'s> Parser<'s> {
         self.read(line, Entry::Csv(CsvRow::new(header, &fields)), text.as_bytes(), out);
     }
 
-    fn read(&self, line: u64, entry: Entry<'_>, raw: &[u8], out: &mut dyn Outcomes) {
+    fn read(&mut self, line: u64, entry: Entry<'_>, raw: &[u8], out: &mut dyn Outcomes) {
         if matches!(entry, Entry::Json(value) if !value.is_object()) {
             let found = if let Entry::Json(value) = entry { value.kind_name() } else { "" };
             return out.reject(line, Reject::new(RejectReason::WrongType, format!("{found}, expected an object")), raw);
         }
         let place = Place { raw, file: self.file, line };
-        let mut acceptor = Acceptor { source: self.source, names: self.names, place, out, calls: 0 };
+        let mut acceptor = Acceptor {
+            source: self.source,
+            names: self.names,
+            place,
+            out,
+            calls: 0,
+            records: 0,
+            format: self.format,
+            entry: &entry,
+            local_times: &mut self.local_times,
+            doubtful: None,
+        };
         self.format.read(&entry, self.source, &mut acceptor);
         if acceptor.calls == 0 {
             acceptor.out.skip(line, Skip::NotUsage);
@@ -153,13 +168,36 @@ struct Acceptor<'o, 'p> {
     place: Place<'p>,
     out: &'o mut dyn Outcomes,
     calls: u32,
+    records: usize,
+    format: &'o dyn Format,
+    entry: &'p Entry<'p>,
+    local_times: &'o mut LocalTimes,
+    /// Of each record, once one is near a change of clocks.
+    doubtful: Option<Vec<bool>>,
+}
+
+impl Acceptor<'_, '_> {
+    /// How clear the time of the last record is.
+    fn time_read(&mut self, ts: Instant) -> TimeRead {
+        if !self.local_times.may_change(ts) {
+            return TimeRead::Clear;
+        }
+        let doubtful =
+            self.doubtful.get_or_insert_with(|| self.local_times.doubtful(self.format, self.entry, self.source));
+        let is_doubtful = doubtful.get(self.records - 1).copied().unwrap_or_default();
+        if is_doubtful { TimeRead::Doubtful } else { TimeRead::Clear }
+    }
 }
 
 impl<'a, 'o: 'a> Sink<'a> for Acceptor<'o, '_> {
     fn record(&mut self, found: &mut Found<'a>) {
         self.calls += 1;
+        self.records += 1;
         match accept(found, self.source, self.names, self.place) {
-            Ok(()) => self.out.record(self.place.line, &found.record),
+            Ok(()) => {
+                let time = self.time_read(found.record.ts);
+                self.out.record(self.place.line, &found.record, time);
+            }
             Err(reject) => self.out.reject(self.place.line, reject, self.place.raw),
         }
     }

@@ -23,6 +23,7 @@ use super::{
     framing::{Block, Framer, Progress, Shape},
     frozen::{Floor, PRUNED},
     http::{self, Feed, Message, Page, Window},
+    local_times::TimeRead,
     names::Names,
     parse::{Outcomes, Parser},
     pile::Pile,
@@ -479,7 +480,7 @@ struct Booking<'b, 't> {
 }
 
 impl Outcomes for Booking<'_, '_> {
-    fn record(&mut self, line: u64, record: &UsageRecord<'_>) {
+    fn record(&mut self, line: u64, record: &UsageRecord<'_>, time: TimeRead) {
         let worker = &mut *self.worker;
         let from = Provenance { source: self.source, file: self.file, line };
         let mut packed = Vec::new();
@@ -493,6 +494,7 @@ impl Outcomes for Booking<'_, '_> {
             return self.noted.tally.skip(PRUNED);
         }
         self.noted.tally.records += 1;
+        self.noted.tally.doubtful_times += u64::from(time == TimeRead::Doubtful);
         if worker.first.len() < SHOWN {
             packed.clear();
             pack_record(record, from, &mut worker.texts, &mut packed);

@@ -9,7 +9,7 @@ use spendbook::{money::Usd, time::Instant};
 
 use crate::{
     priced::at,
-    support::{Ran, TestRun},
+    support::{CONFIG, Ran, TestRun, request},
 };
 
 /// Zone, period, its name, its first instant, and the first one after it.
@@ -122,5 +122,43 @@ fn a_top_list_has_the_same_ends() {
         let keys: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
         let key = keys.iter().find(|it| it["key"] == format!("t{team}-prod").as_str()).unwrap();
         assert_eq!(key["cost"], "0.006000000000", "{zone} {name}");
+    }
+}
+
+/// In the night to the 25th of October clocks go back from three to two, and in
+/// that to the 29th of March they go from two to three.
+#[test]
+fn a_local_time_that_clocks_show_twice_or_never_is_read_and_counted() {
+    let times = [
+        ("2026-10-25T01:59:59.999999", "2026-10-24T23:59:59.999999Z"),
+        ("2026-10-25T02:00:00", "2026-10-25T00:00:00Z"),
+        ("2026-10-25 02:59:59.999999", "2026-10-25T00:59:59.999999Z"),
+        ("2026-10-25T03:00:00", "2026-10-25T02:00:00Z"),
+        ("2026-10-25T02:30:00+01:00", "2026-10-25T01:30:00Z"),
+        ("2026-10-25T00:30:00Z", "2026-10-25T00:30:00Z"),
+        ("2026-03-29T02:30:00", "2026-03-29T01:00:00Z"),
+        ("2026-03-29T03:00:00", "2026-03-29T01:00:00Z"),
+    ];
+    let run = TestRun::with(&format!(
+        "{CONFIG}timezone = \"Europe/Berlin\"\n[[source]]\nname = \"proxy\"\nformat = \"custom\"\npath = \"proxy.csv\"\n\
+         provider = \"groq\"\ntimezone = \"Europe/Berlin\"\n[source.fields]\nts = {{ field = \"at\", format = \"%d.%m.%Y %H:%M\" \
+         }}\nmodel = \"model\"\ninput_tokens = \"in\"\n"
+    ));
+    let mut log = String::new();
+    for (number, (local, _)) in times.iter().enumerate() {
+        log.push_str(&request(&format!("chatcmpl-{number:032}"), local, 1, 1));
+    }
+    run.write("logs/a.jsonl", log);
+    run.write("proxy.csv", "at,model,in\n25.10.2026 02:30,m,1\n25.10.2026 03:30,m,1\n");
+    let said = run.ingest();
+    let told = "gateway: 3 records have a local time that clocks showed twice or never";
+    assert!(said.contains(told) && said.contains("proxy: 1 records have a local time"), "{said}");
+    assert_eq!(run.accounts("gateway"), "kept 8, doubtful_times 3");
+    assert_eq!(run.accounts("proxy"), "kept 2, doubtful_times 1");
+    let rows = run.rows("usage");
+    for (number, (local, expect)) in times.iter().enumerate() {
+        let row = rows.iter().find(|row| row.contains(&format!("chatcmpl-{number:032}"))).unwrap();
+        let ts = row.split(' ').find_map(|cell| cell.strip_prefix("ts=")).unwrap();
+        assert_eq!(Instant::parse(ts, chrono_tz::Tz::UTC), Some(at(expect)), "{local}");
     }
 }

@@ -13,6 +13,7 @@ use spendbook::{
     ingest::{
         formats::{self, Reject, Skip},
         framing::Framer,
+        local_times::TimeRead,
         parse::{Outcomes, Parser},
     },
     record::{
@@ -220,7 +221,7 @@ struct Found {
 }
 
 impl Outcomes for Found {
-    fn record(&mut self, _: u64, record: &UsageRecord<'_>) {
+    fn record(&mut self, _: u64, record: &UsageRecord<'_>, _: TimeRead) {
         assert_ne!(record.quantities.sum(), 0, "{record:?}");
         self.records.push(format!("{record:?}"));
     }

@@ -9,6 +9,7 @@ use spendbook::{
         files,
         formats::{self, Reject, Skip},
         framing::Framer,
+        local_times::TimeRead,
         parse::{Outcomes, Parser},
     },
     record::{METERS, UsageRecord},
@@ -48,7 +49,7 @@ fn describe(record: &UsageRecord<'_>) -> String {
 struct Ledger(Vec<(u64, String)>);
 
 impl Outcomes for Ledger {
-    fn record(&mut self, line: u64, record: &UsageRecord<'_>) {
+    fn record(&mut self, line: u64, record: &UsageRecord<'_>, _time: TimeRead) {
         self.0.push((line, describe(record)));
     }
     fn skip(&mut self, line: u64, reason: Skip) {

@@ -7,6 +7,7 @@ use spendbook::{
     ingest::{
         formats::{self, Reject, Skip},
         framing::Framer,
+        local_times::TimeRead,
         parse::{Outcomes, Parser},
     },
     record::UsageRecord,
@@ -66,7 +67,7 @@ struct Accounted {
 }
 
 impl Outcomes for Accounted {
-    fn record(&mut self, line: u64, record: &UsageRecord<'_>) {
+    fn record(&mut self, line: u64, record: &UsageRecord<'_>, _time: TimeRead) {
         self.lines.insert(line);
         self.records += 1;
         assert!(record.ts.is_sane() && record.ts_last == record.ts, "{record:?}");

@@ -201,6 +201,7 @@ impl TestRun {
             "duplicate",
             "superseded",
             "conflict",
+            "doubtful_times",
             "withdrawn",
             "skipped",
             "quarantined",
