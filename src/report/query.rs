@@ -8,6 +8,7 @@
 //! Left out: other statements than SELECT. What differs from other engines is
 //! said in `docs/QUERY.md`.
 
+mod dates;
 mod frame;
 mod place;
 
@@ -97,6 +98,9 @@ pub fn query(asked: &Asked<'_>, sql: &str) -> Result<Answer, QueryError> {
     set_warning_function(|text: &str, _: PolarsWarning| tracing::debug!("polars: {text}"));
     let words: Vec<&str> = place::words(sql).map(|(_, word)| word).collect();
     let tables: Vec<&Table> = TABLES.iter().filter(|table| words.contains(&table.name)).collect();
+    if let Some(wrong) = on_deep_stack(|| dates::compared_with_number(sql, &tables)).ok().flatten() {
+        return Err(QueryError::Sql(Box::new(Mistake::at(sql, wrong))));
+    }
     for _ in 0..TRIES {
         let before = files(asked.book, &tables)?;
         let frames = frames(asked, &tables, &before)?;
@@ -146,21 +150,25 @@ fn frames(asked: &Asked<'_>, tables: &[&Table], files: &[Files]) -> Result<Vec<N
     tables.iter().zip(files).map(frame).collect()
 }
 
-/// The engine answers in a thread of its own: it calls itself once per operator,
-/// and what it cannot do is sometimes a panic, which ends that thread alone.
 fn answer(sql: &str, frames: Vec<Named>) -> PolarsResult<DataFrame> {
-    let ask = || {
+    on_deep_stack(|| {
         let mut context = SQLContext::new();
         for (name, frame) in frames {
             context.register(name, frame?);
         }
         context.execute(sql)?.collect()
-    };
+    })?
+}
+
+/// Works in a thread of its own: parser and engine call themselves once per
+/// operator, and what they cannot do is sometimes a panic, which ends that
+/// thread alone.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> PolarsResult<T> {
     thread::scope(|scope| {
-        let asked = thread::Builder::new().name("sql".to_owned()).stack_size(STACK_BYTES).spawn_scoped(scope, ask)?;
-        asked.join().unwrap_or_else(|panic| {
+        let worker = thread::Builder::new().name("sql".to_owned()).stack_size(STACK_BYTES).spawn_scoped(scope, work)?;
+        worker.join().map_err(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            polars_bail!(ComputeError: "the engine cannot do this ({})", text.unwrap_or("it does not say why"))
+            polars_err!(ComputeError: "the engine cannot do this ({})", text.unwrap_or("it does not say why"))
         })
     })
 }
@@ -239,7 +247,15 @@ fn failure(error: &PolarsError, sql: &str, tables: &[&Table]) -> QueryError {
     if is_of_files {
         QueryError::Unreadable { sql: shown(sql), detail }
     } else {
-        QueryError::Sql(Box::new(Mistake::new(sql, detail, tables)))
+        // What the engine says of a date tells nobody what to write.
+        let is_of_dates = detail.contains("to parse dates") || detail.contains("cannot compare 'date/datetime/time'");
+        let wrong = || on_deep_stack(|| dates::compared_with_text(sql, tables)).ok().flatten();
+        let wrong = is_of_dates.then(wrong).flatten();
+        QueryError::Sql(Box::new(match wrong {
+            Some(wrong) => Mistake::at(sql, wrong),
+            None if is_of_dates => Mistake::of_dates(detail),
+            None => Mistake::new(sql, detail, tables),
+        }))
     }
 }
 

@@ -131,6 +131,28 @@ fn what_is_wrong_with_the_sql_is_said_with_its_place() {
             "SELECT cots FROM charges",
             "line 1, column 8: not found: unable to find column \"cots\", did you mean `cost`?",
         ),
+        ("SELECT price FROM charges", "unable to find column \"price\"; `spendbook query --list` shows the tables"),
+        (
+            "SELECT count(*) FROM charges WHERE date >= 2026-06-01",
+            "line 1, column 44: `date` is a date, and is compared with a number: write a date in quotes, `'2026-06-01'`",
+        ),
+        (
+            "SELECT count(*) FROM usage AS u\nWHERE u.ts BETWEEN '2026-06-01' AND 20260602",
+            "line 2, column 37: `ts` is an instant",
+        ),
+        (
+            "SELECT count(*) FROM charges WHERE date = '2026-06-31'",
+            "column 43: `date` is a date, and `2026-06-31` cannot be read as one: expected one that exists, such as `'2026-06-01'`",
+        ),
+        ("SELECT count(*) FROM charges WHERE date >= '2026-6-1'", "cannot be read as one: expected `'2026-06-01'`"),
+        (
+            "SELECT count(*) FROM charges WHERE ts >= '2026-06-01T00:00:00Z'",
+            "cannot be read as one: expected `'2026-06-01 00:00:00'`, in UTC and without `Z`",
+        ),
+        (
+            "SELECT count(*) FROM (SELECT ts AS t FROM usage) WHERE t > 'soon'",
+            "write a date as `'2026-06-01'` and an instant as `'2026-06-01 06:00:00'`",
+        ),
         ("SELECT *\n  FROM charge", "line 2, column 8: relation 'charge' was not found, did you mean `charges`?"),
         ("SELECT sum(cost cost) FROM charges", "line 1, column 17"),
         ("SELECT FROM WHERE", "WHERE"),
@@ -172,6 +194,15 @@ fn a_long_condition_and_a_longer_list_are_answered() {
 fn what_the_engine_will_do_otherwise_is_no_concern_of_the_one_who_asks() {
     let run = book();
     let sql = "SELECT count(*) AS n FROM usage WHERE date >= DATE '2026-06-02'";
+    assert_eq!(query(&run, sql), "n\n50\n");
+}
+
+/// A number is compared where it is one.
+#[test]
+fn a_number_under_the_name_of_a_date_is_no_mistake() {
+    let run = book();
+    let sql =
+        "WITH days AS (SELECT extract(day FROM ts) AS date FROM usage) SELECT count(*) AS n FROM days WHERE date >= 2";
     assert_eq!(query(&run, sql), "n\n50\n");
 }
 

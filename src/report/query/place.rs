@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::dates::Wrong;
 use crate::report::tables::{DATE, TABLES, Table};
 
 /// Longer lines are cut around the mark, in characters.
@@ -47,6 +48,19 @@ impl fmt::Display for Mistake {
 }
 
 impl Mistake {
+    /// A comparison that cannot be right.
+    pub(super) fn at(sql: &str, wrong: Wrong) -> Self {
+        let Wrong { detail, line, column, length } = wrong;
+        Self { detail, advice: String::new(), place: place_of(sql, line, column, length) }
+    }
+
+    /// What the engine said of a date or an instant, somewhere.
+    pub(super) fn of_dates(detail: String) -> Self {
+        let advice =
+            "; write a date as `'2026-06-01'` and an instant as `'2026-06-01 06:00:00'`, in UTC and without `Z`";
+        Self { detail, advice: advice.to_owned(), place: None }
+    }
+
     /// What the engine said of some SQL over these tables.
     pub(super) fn new(sql: &str, detail: String, tables: &[&Table]) -> Self {
         if let Some((line, column)) = told_place(&detail) {
@@ -57,7 +71,8 @@ impl Mistake {
             let (at, word) = words(sql).find(|(_, word)| word.eq_ignore_ascii_case(name))?;
             Some((at, word))
         });
-        let advice = match found.and_then(|(_, word)| nearest(word, tables)) {
+        let is_of_column = detail.contains("unable to find column");
+        let advice = match found.and_then(|(_, word)| nearest(word, tables, is_of_column)) {
             Some(near) => format!(", did you mean `{near}`?"),
             None => {
                 "; `spendbook query --list` shows the tables, `spendbook query --describe TABLE` the columns of one"
@@ -112,11 +127,12 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     ['"', '\'', '`'].into_iter().flat_map(|quote| text.split(quote).skip(1).step_by(2))
 }
 
-/// The table or column whose name is most like a word.
-fn nearest(word: &str, tables: &[&Table]) -> Option<&'static str> {
+/// The table or column whose name is most like a word; a column alone where
+/// the engine looked for one.
+fn nearest(word: &str, tables: &[&Table], is_column: bool) -> Option<&'static str> {
     let word = word.to_ascii_lowercase();
     let columns = tables.iter().flat_map(|table| table.columns()).map(|column| column.name).chain([DATE]);
-    let names = TABLES.iter().map(|table| table.name).chain(columns);
+    let names = TABLES.iter().filter(|_| !is_column).map(|table| table.name).chain(columns);
     let likely = names.map(|name| (strsim::damerau_levenshtein(name, &word), name));
     likely.filter(|&(distance, name)| distance > 0 && distance * 3 <= name.len()).min().map(|(_, name)| name)
 }
