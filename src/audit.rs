@@ -172,8 +172,7 @@ fn everything(history: &History, config: &Config, prices: &PriceBook) -> String 
     let names: Vec<_> = config.teams.values().map(|team| (&team.name, &team.formerly)).collect();
     let aliases: Vec<_> = prices.aliases().iter().map(|alias| alias.digest.to_string()).collect();
     let week = (config.book.week_start, config.book.timezone);
-    let keys: Vec<_> =
-        config.keys.iter().map(|key| (&key.name, &key.fingerprint, key.valid_from, key.valid_until)).collect();
+    let keys: Vec<_> = config.keys.iter().map(|key| (key.shown_as(), key.valid_from, key.valid_until)).collect();
     format!("{history:?} {names:?} {aliases:?} {week:?} {keys:?}")
 }
 

@@ -55,7 +55,6 @@ pub enum Value {
 /// The policy of a key in one of its entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTerm {
-    pub fingerprint: Option<String>,
     pub valid_from: Option<Instant>,
     pub valid_until: Option<Instant>,
     pub policy: Policy,
@@ -273,7 +272,6 @@ fn current(config: &Config) -> BTreeMap<Subject, Value> {
     for (name, entries) in keys {
         if entries.iter().any(|key| key.policy != Policy::default()) {
             let terms = entries.into_iter().map(|key| KeyTerm {
-                fingerprint: key.fingerprint.clone(),
                 valid_from: key.valid_from,
                 valid_until: key.valid_until,
                 policy: key.policy.clone(),

@@ -32,7 +32,7 @@ pub const SHARED: &str = "shared:";
 /// What a request says about who made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Claim<'a> {
-    /// Name or fingerprint.
+    /// By its name, its fingerprint or its id.
     pub key: Option<&'a str>,
     pub team_reported: Option<&'a str>,
 }
@@ -86,9 +86,8 @@ pub struct Registry<'c> {
     /// The longest first.
     environments: Vec<&'c str>,
     keys: &'c [Key],
-    by_name: HashMap<&'c str, Vec<&'c Key>>,
-    by_fingerprint: HashMap<&'c str, Vec<&'c Key>>,
-    by_id: HashMap<&'c str, Vec<&'c Key>>,
+    /// By what each key is shown as, in the order of [`Key::shown_as`].
+    shown: [HashMap<&'c str, Vec<&'c Key>>; Key::WAYS_SHOWN],
 }
 
 impl fmt::Debug for Registry<'_> {
@@ -107,19 +106,15 @@ impl<'c> Registry<'c> {
         teams.sort_by_key(|(name, _)| (Reverse(name.len()), *name));
         let mut environments: Vec<&str> = config.book.environments.iter().map(String::as_str).collect();
         environments.sort_by_key(|name| (Reverse(name.len()), *name));
-        let mut by_name: HashMap<&str, Vec<&Key>> = HashMap::new();
-        let mut by_fingerprint: HashMap<&str, Vec<&Key>> = HashMap::new();
-        let mut by_id: HashMap<&str, Vec<&Key>> = HashMap::new();
+        let mut shown: [HashMap<&str, Vec<&Key>>; Key::WAYS_SHOWN] = Default::default();
         for key in &config.keys {
-            by_name.entry(&key.name).or_default().push(key);
-            if let Some(fingerprint) = &key.fingerprint {
-                by_fingerprint.entry(fingerprint).or_default().push(key);
-            }
-            if let Some(id) = &key.key_id {
-                by_id.entry(id).or_default().push(key);
+            for (keys, text) in shown.iter_mut().zip(key.shown_as()) {
+                if let Some(text) = text {
+                    keys.entry(text).or_default().push(key);
+                }
             }
         }
-        Self { teams, environments, keys: &config.keys, by_name, by_fingerprint, by_id }
+        Self { teams, environments, keys: &config.keys, shown }
     }
 
     /// Who pays for a request that was made `at` an instant.
@@ -209,16 +204,25 @@ impl<'c> Registry<'c> {
         self.entry(key, at).map_or(key, |entry| &entry.name)
     }
 
+    /// The same, and outside of the times for which the key is registered the
+    /// name that it had last: who uses a key before its time or after its end
+    /// uses that key.
+    pub fn lasting_name<'k>(&self, key: &'k str, at: Instant) -> &'k str
+    where
+        'c: 'k,
+    {
+        let last = || self.shown.iter().find_map(|keys| keys.get(key)?.last().copied());
+        self.entry(key, at).or_else(last).map_or(key, |entry| &entry.name)
+    }
+
     /// Whether a key that a log shows has this registered name at some time.
     pub fn may_be(&self, key: &str, name: &str) -> bool {
         key == name || self.entries(key).any(|entry| entry.name == name)
     }
 
-    /// Every entry of a key, by its name before those by its fingerprint, and
-    /// those before the ones by its id.
+    /// Every entry of a key, in the order of [`Key::shown_as`].
     fn entries(&self, key: &str) -> impl Iterator<Item = &'c Key> {
-        let entries = [self.by_name.get(key), self.by_fingerprint.get(key), self.by_id.get(key)];
-        entries.into_iter().flatten().flatten().copied()
+        self.shown.iter().filter_map(move |keys| keys.get(key)).flatten().copied()
     }
 
     /// The current name of a team that has or had this one.

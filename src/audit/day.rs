@@ -26,17 +26,28 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'r> {
     pub policies: &'r Policies,
-    /// For the names of keys that have a budget.
+    /// For the names of keys, whatever logs show them by.
     pub registry: &'r Registry<'r>,
     /// For the names of models.
     pub prices: &'r PriceBook,
     pub known_on: Instant,
 }
 
+impl<'r> Rules<'r> {
+    /// The registered name of a key, and what holds for it and its team.
+    pub fn terms<'k>(&self, team: Option<&str>, key: Option<&'k str>, at: Instant) -> (Option<&'k str>, Terms)
+    where
+        'r: 'k,
+    {
+        let name = key.map(|key| self.registry.key_name(key, at));
+        (name, self.policies.terms(team, name, at))
+    }
+}
+
 /// Whose policies and which names of models a day depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Present {
-    /// Team and key.
+    /// Team and key, as charges show them.
     pub payers: BTreeSet<(Option<String>, Option<String>)>,
     pub providers: BTreeSet<String>,
     /// By provider, the models that were asked for by another name.
@@ -57,6 +68,7 @@ struct Payer {
 enum Counted {
     All,
     Team(String),
+    /// By its registered name.
     Key(String),
 }
 
@@ -158,7 +170,8 @@ impl<'r> DayAudit<'r> {
             return;
         }
         for (place, amount, limit) in self.counters_of(payer, row.tokens) {
-            let hit = Hit { at: row.ts, amount, request_id: row.request_id, cost: row.known_cost() };
+            let (cost, request_id) = (row.known_cost(), row.request_id);
+            let hit = Hit { at: row.ts, amount, request_id, key: row.key, cost };
             let counter = &mut self.counters[place];
             if let Some(stretch) = counter.window.push(hit, limit) {
                 self.found.push(counter.violation(stretch));
@@ -196,11 +209,11 @@ impl<'r> DayAudit<'r> {
         if let Some(&place) = self.payers.get(team_name).and_then(|keys| keys.get(key_name)) {
             return place;
         }
-        let terms = self.rules.policies.terms(team, key, at);
+        let (name, terms) = self.rules.terms(team, key, at);
         let mut counter = |limit: Option<(Bound, i64)>, unit| {
             let counted = match limit?.0 {
                 Bound::Team => Counted::Team(team_name.to_owned()),
-                Bound::Key => Counted::Key(key_name.to_owned()),
+                Bound::Key => Counted::Key(name.unwrap_or_default().to_owned()),
             };
             Some(self.counter(counted, unit, team))
         };
@@ -363,12 +376,12 @@ impl Group {
 
 impl Counter {
     fn violation(&self, stretch: Stretch) -> Violation {
+        let Stretch { limit, from, request_id, key, until, peak, peak_at, requests, cost } = stretch;
         let (key, whose) = match &self.counted {
-            Counted::Key(key) => (Some(key.clone()).filter(|key| !key.is_empty()), "of the key"),
+            Counted::Key(_) => (key, "of the key"),
             Counted::Team(_) => (None, "of the team's keys without a limit of their own"),
             Counted::All => (None, "of all keys"),
         };
-        let Stretch { limit, from, request_id, until, peak, peak_at, requests, cost } = stretch;
         Violation {
             ts: from,
             team: self.team.clone(),

@@ -1,7 +1,7 @@
 //! The keys: whose each is, how it is used, and what to do about it.
 //!
-//! Pure: what the config says and how keys were used come in. A key that is
-//! registered with a fingerprint is one key under both names.
+//! Pure: what the config says and how keys were used come in. A key that logs
+//! show by its name, its fingerprint and its id is one key.
 //!
 //! Whether a key that is not for production carries its traffic no log says;
 //! what is told is that its use looks so, with what that rests on.
@@ -266,22 +266,23 @@ pub struct Keys<'c> {
 impl<'c> Keys<'c> {
     pub fn new(config: &'c Config, uses: Uses, ask: Ask) -> Self {
         let Uses { keys, nameless, heard, since } = uses;
+        let registry = Registry::new(config);
         let mut named: BTreeMap<String, Use> = BTreeMap::new();
         for (key, of_key) in keys {
-            let name = name_of(config, &key, of_key.last).to_owned();
+            let name = registry.lasting_name(&key, of_key.last).to_owned();
             match named.get_mut(&name) {
                 Some(known) => known.join(of_key),
                 None => _ = named.insert(name, of_key),
             }
         }
-        Self { config, registry: Registry::new(config), uses: Uses { keys: named, nameless, heard, since }, ask }
+        Self { config, registry, uses: Uses { keys: named, nameless, heard, since }, ask }
     }
 
-    /// Whether a key, by name or fingerprint, can be deleted: all sources in
+    /// Whether a key, by name, fingerprint or id, can be deleted: all sources in
     /// which it was ever seen still speak, and none speaks of it.
     pub fn deletable(&self, key: &str) -> Deletable {
         let Ask { now, heard_within, .. } = self.ask;
-        let Some(of_key) = self.uses.keys.get(name_of(self.config, key, now)) else {
+        let Some(of_key) = self.uses.keys.get(self.registry.lasting_name(key, now)) else {
             return Deletable::NeverSeen { since: self.uses.since };
         };
         let last = of_key.last;
@@ -343,7 +344,7 @@ impl<'c> Keys<'c> {
         let is_known =
             |key: &str| self.config.keys.iter().any(|entry| entry.name == key) || self.uses.keys.contains_key(key);
         for replaced in entries.iter().filter_map(|entry| entry.replaces.as_deref()) {
-            if !is_known(name_of(self.config, replaced, self.ask.now)) {
+            if !is_known(self.registry.lasting_name(replaced, self.ask.now)) {
                 findings.push(Finding::UnknownPredecessor { key: replaced.to_owned() });
             }
         }
@@ -423,16 +424,6 @@ impl<'c> Keys<'c> {
     }
 }
 
-/// The name that a key has in the config, where it is known by a fingerprint.
-fn name_of<'k>(config: &'k Config, key: &'k str, at: Instant) -> &'k str {
-    let is = |entry: &&Key| entry.fingerprint.as_deref() == Some(key);
-    let holds = |entry: &&Key| {
-        entry.valid_from.is_none_or(|from| from <= at) && entry.valid_until.is_none_or(|until| at < until)
-    };
-    let entry = config.keys.iter().filter(is).find(holds).or_else(|| config.keys.iter().rfind(is));
-    entry.map_or(key, |entry| &entry.name)
-}
-
 fn line_of(key: Option<&str>, of_key: Option<&Use>) -> KeyLine {
     KeyLine {
         key: key.map(str::to_owned),
@@ -492,6 +483,7 @@ mod tests {
         name = "hidden"
         team = "lab"
         fingerprint = "fp_0123456789ab"
+        key_id = "key_1"
         replaces = "typo"
     "#;
 
@@ -544,9 +536,12 @@ mod tests {
         let safe = format!("safe to delete: no traffic for 24 h, last seen {day}");
         check(&[("old", "a", 90, 24)], &[("a", 1), ("b", 99)], "old", &safe);
         check(&[], heard, "old", "unknown: no log ever had it, is the name right?");
-        // By either of its names.
-        for key in ["hidden", "fp_0123456789ab"] {
-            check(&[("fp_0123456789ab", "a", 9, 1)], heard, key, "in use: last seen 2026-05-31T23:00:00Z, by ann");
+        // By any of its names, all of which are looked for.
+        for key in ["hidden", "fp_0123456789ab", "key_1"] {
+            for (seen, other) in [("fp_0123456789ab", "key_1"), ("key_1", "fp_0123456789ab")] {
+                let of = [(seen, "a", 9, 1), (other, "b", 90, 30)];
+                check(&of, heard, key, "in use: last seen 2026-05-31T23:00:00Z, by ann");
+            }
         }
     }
 

@@ -29,8 +29,9 @@ pub struct Window {
 pub struct Stretch {
     pub limit: i64,
     pub from: Instant,
-    /// The request with which it began.
+    /// The request with which it began, and its key as the log shows it.
     pub request_id: String,
+    pub key: Option<String>,
     /// When the sum was back at the limit, or the last request before midnight.
     pub until: Instant,
     pub peak: i128,
@@ -46,6 +47,7 @@ pub struct Hit<'a> {
     pub at: Instant,
     pub amount: i64,
     pub request_id: &'a str,
+    pub key: Option<&'a str>,
     pub cost: Usd,
 }
 
@@ -72,6 +74,7 @@ impl Window {
             limit,
             from: hit.at,
             request_id: hit.request_id.to_owned(),
+            key: hit.key.map(str::to_owned),
             until: hit.at,
             peak: self.sum,
             peak_at: hit.at,
@@ -141,7 +144,7 @@ mod tests {
         }
         let mut stretches = Vec::new();
         for &(second, amount) in hits {
-            let hit = Hit { at: at(second), amount, request_id: "r", cost: Usd::ZERO };
+            let hit = Hit { at: at(second), amount, request_id: "r", key: None, cost: Usd::ZERO };
             stretches.extend(window.push(hit, Some(limit)));
         }
         stretches.extend(window.finish());
@@ -196,7 +199,8 @@ mod tests {
     #[test]
     fn another_limit_begins_another_stretch() {
         let mut window = Window::default();
-        let hit = |second| Hit { at: at(second), amount: 1, request_id: "r", cost: Usd::from_pico(7).unwrap() };
+        let hit =
+            |second| Hit { at: at(second), amount: 1, request_id: "r", key: None, cost: Usd::from_pico(7).unwrap() };
         assert_eq!(window.push(hit(0), Some(0)), None);
         let first = window.push(hit(1), Some(1)).unwrap();
         assert_eq!((first.limit, first.until, first.requests, first.cost.pico()), (0, at(1), 1, 7));
@@ -213,7 +217,7 @@ mod tests {
             let mut window = Window::default();
             let mut stretches = Vec::new();
             for &second in &seconds {
-                let hit = Hit { at: at(second), amount: 1, request_id: "r", cost: Usd::ZERO };
+                let hit = Hit { at: at(second), amount: 1, request_id: "r", key: None, cost: Usd::ZERO };
                 stretches.extend(window.push(hit, Some(limit)));
             }
             stretches.extend(window.finish());

@@ -27,7 +27,7 @@ use crate::{
 
 /// The version of what the code makes of the same charges and policies.
 /// Another one looks through every day again.
-const RULES_VERSION: &str = "1";
+const RULES_VERSION: &str = "2";
 
 const CHARGES_KEY: &str = "spendbook.charges";
 const POLICY_KEY: &str = "spendbook.policy";
@@ -139,8 +139,8 @@ fn policy_texts(day: Day, present: &Present, rules: Rules<'_>) -> Vec<String> {
     while at < day.end() {
         let mut now = Vec::new();
         for (team, key) in &present.payers {
-            let terms = policies.terms(team.as_deref(), key.as_deref(), at);
-            now.push(format!("{team:?} {key:?} {terms:?}"));
+            let (name, terms) = rules.terms(team.as_deref(), key.as_deref(), at);
+            now.push(format!("{team:?} {key:?} {name:?} {terms:?}"));
             models.extend(terms.allowed_models.into_iter().flatten());
         }
         if now != last {

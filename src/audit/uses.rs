@@ -123,7 +123,7 @@ impl Cost {
 /// The use of every key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Uses {
-    /// By name or fingerprint, as in `usage`.
+    /// As `usage` shows them.
     pub keys: BTreeMap<String, Use>,
     /// Of requests without a key.
     pub nameless: Option<Use>,

@@ -28,7 +28,7 @@ Examples:
   spendbook keys --format csv  the same as data, with all digits
   spendbook keys --safe-to-delete chatbot-2026-04 && delete-it chatbot-2026-04")]
 pub(super) struct Arguments {
-    /// Say whether this key, by name or fingerprint, can be deleted
+    /// Say whether this key, by name, fingerprint or id, can be deleted
     #[arg(long, value_name = "KEY")]
     safe_to_delete: Option<String>,
     /// How lately a source must have given records for its silence to count

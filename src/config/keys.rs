@@ -39,6 +39,18 @@ pub struct Key {
     pub budgets: Vec<Budget>,
 }
 
+impl Key {
+    /// In how many ways logs and reports may show a key.
+    pub const WAYS_SHOWN: usize = 3;
+
+    /// The texts by which logs and reports may show it: its name, its
+    /// fingerprint and the provider's id of it. Where two keys have the same
+    /// text, it is that of the one that comes first in this order.
+    pub fn shown_as(&self) -> [Option<&str>; Self::WAYS_SHOWN] {
+        [Some(&self.name), self.fingerprint.as_deref(), self.key_id.as_deref()]
+    }
+}
+
 /// Whose key it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {

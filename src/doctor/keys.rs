@@ -34,8 +34,7 @@ pub(super) fn check_unused(config: &Config, book: &Book, now: Instant) -> Option
     let is_replaced = |key: &&Key| config.keys.iter().any(|other| other.replaces.as_ref() == Some(&key.name));
     let reported = reported(book, since);
     let is_used = |key: &&Key| {
-        let names = [Some(&key.name), key.fingerprint.as_ref(), key.key_id.as_ref()];
-        names.into_iter().flatten().any(|name| uses.keys.contains_key(name) || reported.contains(name))
+        key.shown_as().into_iter().flatten().any(|name| uses.keys.contains_key(name) || reported.contains(name))
     };
     let unused: BTreeSet<&str> = config
         .keys

@@ -96,7 +96,6 @@ struct StoredPolicy {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredKey {
-    fingerprint: Option<String>,
     valid_from: Option<String>,
     valid_until: Option<String>,
     policy: StoredPolicy,
@@ -217,7 +216,6 @@ impl StoredPolicy {
 impl StoredKey {
     fn of(term: &KeyTerm) -> Self {
         Self {
-            fingerprint: term.fingerprint.clone(),
             valid_from: term.valid_from.map(|at| at.to_string()),
             valid_until: term.valid_until.map(|at| at.to_string()),
             policy: StoredPolicy::of(&term.policy),
@@ -226,7 +224,6 @@ impl StoredKey {
 
     fn term(self) -> Option<KeyTerm> {
         Some(KeyTerm {
-            fingerprint: self.fingerprint,
             valid_from: optional(self.valid_from.as_deref(), instant).ok()?,
             valid_until: optional(self.valid_until.as_deref(), instant).ok()?,
             policy: self.policy.policy(),

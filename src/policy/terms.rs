@@ -37,8 +37,6 @@ pub struct Policies {
     default: OverTimeOrNone<Policy>,
     teams: HashMap<String, OverTimeOrNone<Policy>>,
     keys: HashMap<String, OverTimeOrNone<Vec<KeyTerm>>>,
-    /// Names of keys by their fingerprints.
-    names: HashMap<String, String>,
     /// Every instant at which anything may change.
     turns: Vec<Instant>,
 }
@@ -67,6 +65,8 @@ impl<T> OverTimeOrNone<T> {
 impl Policies {
     pub fn new(history: &History, config: &Config) -> Self {
         let mut policies = Self::default();
+        // At these a key that logs show may become another one.
+        policies.turns.extend(config.keys.iter().flat_map(|key| [key.valid_from, key.valid_until]).flatten());
         let mut teams: BTreeMap<String, Dated<Policy>> = BTreeMap::new();
         for (subject, values) in &history.values {
             policies.turns.extend(values.iter().filter_map(|(since, _)| since));
@@ -97,16 +97,13 @@ impl Policies {
             let Value::Key(terms) = value else { continue };
             for term in terms {
                 self.turns.extend([term.valid_from, term.valid_until].into_iter().flatten());
-                if let Some(fingerprint) = &term.fingerprint {
-                    self.names.insert(fingerprint.clone(), key.to_owned());
-                }
             }
             known.push((since, terms.clone()));
         }
         self.keys.entry(key.to_owned()).or_default().set(known);
     }
 
-    /// What holds at an instant. What a key's own policy does not say is that
+    /// What holds at an instant for a key by its registered name. What a key's own policy does not say is that
     /// of its team; a team without a limit of requests has the default, and so
     /// has, alone, a key without a team.
     pub fn terms(&self, team: Option<&str>, key: Option<&str>, at: Instant) -> Terms {
@@ -132,11 +129,10 @@ impl Policies {
     }
 
     fn key(&self, key: &str, at: Instant) -> Option<&Policy> {
-        let name = self.names.get(key).map_or(key, String::as_str);
         let holds = |term: &&KeyTerm| {
             term.valid_from.is_none_or(|from| from <= at) && term.valid_until.is_none_or(|until| at < until)
         };
-        self.keys.get(name)?.at(at)?.iter().find(holds).map(|term| &term.policy)
+        self.keys.get(key)?.at(at)?.iter().find(holds).map(|term| &term.policy)
     }
 
     /// The next instant after this one at which anything may change.

@@ -144,7 +144,6 @@ fn what_was_seen_is_kept_and_read_back() {
         "[[teams.chat.budget]]\nperiod = \"week\"\namount_usd = \"0.000000000001\"\ntimezone = \"Europe/Berlin\"\n\
          valid_from = \"2026-03-01\"\nrollover = true\nrollover_cap_usd = \"5\"\n[teams.lab]",
     );
-    let full = full.replace("name = \"chat-prod\"", "name = \"chat-prod\"\nfingerprint = \"fp_0123456789ab\"");
     let config = config(&full);
     // Who only looks leaves nothing.
     let looked = known(&book, &config, at(JUNE)).unwrap();
@@ -166,7 +165,7 @@ fn what_was_seen_is_kept_and_read_back() {
     assert_eq!(pools.at(at("2026-05-31T14:59:59Z")), Some(&config.pools));
     assert_eq!(pools.at(at("2026-05-31T15:00:00Z")), Some(&other.pools));
     let policies = Policies::new(&last, &other);
-    assert_eq!(policies.terms(Some("chat"), Some("fp_0123456789ab"), at(JUNE)).rpm, Some((Bound::Key, 500)));
+    assert_eq!(policies.terms(Some("chat"), Some("chat-prod"), at(JUNE)).rpm, Some((Bound::Key, 500)));
     std::fs::write(dir.path().join("policy/000003.jsonl"), "{\"since\":null,\"of\":\"team\"}\n").unwrap();
     assert_eq!(
         read(&book).unwrap_err().to_string(),

@@ -13,7 +13,7 @@ use crate::{
     book::Book,
     budgets::{self, Ledger, Lines, Scope, Silence, SpendRow, Statement, Timeline},
     charges::Behind,
-    config::{Config, Transport},
+    config::{Config, Key, Transport},
     floors::Floors,
     mail::{Held, Outbox},
     money::Usd,
@@ -169,8 +169,8 @@ fn ordered(mut timelines: Vec<(Scope, Timeline)>) -> Vec<(Scope, Timeline)> {
     timelines
 }
 
-/// What the scopes tell apart; fewer columns and names are fewer rows. A key
-/// is in the totals by its name, its fingerprint or its id.
+/// What the scopes tell apart; fewer columns and names are fewer rows. Totals
+/// show a key as logs do.
 pub(super) fn told_apart(timelines: &[(Scope, Timeline)], config: &Config) -> Vec<By> {
     let mut keys = BTreeSet::new();
     let mut models = BTreeSet::new();
@@ -178,8 +178,8 @@ pub(super) fn told_apart(timelines: &[(Scope, Timeline)], config: &Config) -> Ve
         match scope {
             Scope::Key(name) => {
                 let entries = config.keys.iter().filter(|key| key.name == *name);
-                let shown = entries.flat_map(|key| [&key.fingerprint, &key.key_id]).filter_map(Clone::clone);
-                keys.extend(shown.chain([name.clone()]));
+                keys.extend(entries.flat_map(Key::shown_as).flatten().map(str::to_owned));
+                keys.insert(name.clone());
             }
             Scope::Model(name) => _ = models.insert(name.clone()),
             Scope::Organization | Scope::Team(_) => {}

@@ -156,6 +156,47 @@ fn a_key_moves_between_teams_and_its_past_stays() {
 }
 
 #[test]
+fn a_key_has_its_name_in_its_time_and_for_its_use_also_outside_of_it() {
+    let text = r#"
+        [teams.a]
+        [[key]]
+        name = "one"
+        fingerprint = "fp_0123456789ab"
+        key_id = "two"
+        team = "a"
+        valid_from = "2026-05-01"
+        valid_until = "2026-06-01"
+        [[key]]
+        name = "later"
+        fingerprint = "fp_0123456789ab"
+        team = "a"
+        valid_from = "2026-07-01"
+        [[key]]
+        name = "two"
+        team = "a"
+        valid_from = "2026-06-01"
+    "#;
+    let config = config(text);
+    let registry = Registry::new(&config);
+    for (key, when, name, lasting) in [
+        ("one", "2026-05-31", "one", "one"),
+        ("one", "2026-06-01", "one", "one"),
+        ("fp_0123456789ab", "2026-05-31", "one", "one"),
+        // In no time of it, it is what it was last.
+        ("fp_0123456789ab", "2026-06-01", "fp_0123456789ab", "later"),
+        ("fp_0123456789ab", "2026-07-01", "later", "later"),
+        // An id that is the name of another key is that one, but in its own time.
+        ("two", "2026-05-31", "one", "one"),
+        ("two", "2026-06-01", "two", "two"),
+        ("two", "2026-04-30", "two", "two"),
+        ("nobody", "2026-06-01", "nobody", "nobody"),
+    ] {
+        let at = day(when).start();
+        assert_eq!((registry.key_name(key, at), registry.lasting_name(key, at)), (name, lasting), "{key} {when}");
+    }
+}
+
+#[test]
 fn the_digest_tells_what_can_match_from_what_cannot() {
     let june = day("2026-06-01");
     let digest = |text: &str, claims: &[Claim<'_>]| {

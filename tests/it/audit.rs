@@ -264,6 +264,76 @@ fn a_key_can_be_deleted_when_every_source_that_had_it_is_heard_and_none_has_it()
 }
 
 #[test]
+fn a_key_that_one_source_shows_by_its_id_is_not_deleted_while_another_one_is_silent_about_it() {
+    let fingerprint = "fp_e05f2bbf4a1f";
+    let log =
+        [line(1, "2026-06-01T10:00:00Z", fingerprint, 1, ""), line(2, "2026-06-10T03:00:00Z", "chat-prod", 1, "")];
+    let run = workspace(&log.concat());
+    let with_id = CONFIG.replace(fingerprint, &format!("{fingerprint}\"\nkey_id = \"key_1"));
+    run.write("spendbook.toml", &with_id);
+    run.write("more/b.jsonl", line(3, "2026-06-10T03:30:00Z", "key_1", 1, ",\"user\":\"ann\""));
+    run.ingest();
+    for key in ["hidden", fingerprint, "key_1"] {
+        let ran = run.run_at(JUNE_10, &["keys", "--safe-to-delete", key]);
+        let in_use = format!("{key}: in use: last seen 2026-06-10T03:30:00Z, by ann");
+        assert_eq!((ran.code, ran.stdout.trim_end()), (4, in_use.as_str()));
+    }
+    let listed = |run: &TestRun| -> Vec<String> {
+        let ran = run.run_at(JUNE_10, &["keys", "--format", "json"]);
+        let keys: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).unwrap();
+        keys.iter().map(|key| format!("{} {}", key["key"].as_str().unwrap(), key["requests_30d"])).collect()
+    };
+    assert_eq!(listed(&run), ["chat-old 0", "chat-prod 1", "hidden 2"]);
+    // Also after its end, as a key that is used when it should not be.
+    run.write("spendbook.toml", with_id.replace("key_1", "key_1\"\nvalid_until = \"2026-06-05"));
+    assert_eq!(listed(&run), ["chat-old 0", "chat-prod 1", "hidden 2"]);
+    let told = run.run_at(JUNE_10, &["keys"]).stdout;
+    assert!(told.contains("used until 2026-06-10T03:30:00Z, and valid until 2026-06-05"), "{told}");
+}
+
+#[test]
+fn the_policy_of_a_key_holds_under_whatever_name_logs_show_it() {
+    let log = [
+        line(1, "2026-06-01T10:00:00Z", "key_1", 1, ",\"max_tokens\":80"),
+        line(2, "2026-06-01T10:00:01Z", "fp_e05f2bbf4a1f", 1, ""),
+        line(3, "2026-06-01T10:00:02Z", "hidden", 1, ""),
+    ];
+    let run = workspace(&log.concat());
+    let own = "fp_e05f2bbf4a1f\"\nkey_id = \"key_1\"\nallowed_models = [\"x\"]\nmax_tokens_per_request = 50\n\
+               rate_limit_rpm = 2\nowner = \"ada";
+    run.write("spendbook.toml", CONFIG.replace("fp_e05f2bbf4a1f", own));
+    night(&run, JUNE_10);
+    let expect = [
+        "2026-06-01T10:00:00Z model_not_allowed key_1 -/- x1 1",
+        "2026-06-01T10:00:00Z max_tokens_exceeded key_1 80/50 x1 1",
+        "2026-06-01T10:00:01Z model_not_allowed fp_e05f2bbf4a1f -/- x1 1",
+        "2026-06-01T10:00:02Z model_not_allowed hidden -/- x1 1",
+        // All of them are requests of the one key.
+        "2026-06-01T10:00:02Z rate_limit_rpm_exceeded hidden 3/2 x1 1",
+    ];
+    let mut found = violations(&run);
+    found.sort();
+    let mut expect = expect.map(str::to_owned);
+    expect.sort();
+    assert_eq!(found, expect);
+}
+
+#[test]
+fn an_id_that_is_now_another_keys_is_audited_as_that_one() {
+    let run = workspace(&line(1, "2026-06-01T10:00:00Z", "key_1", 1, ",\"max_tokens\":80"));
+    let of = |keys: &str| format!("{CONFIG}\n{keys}");
+    let entry = |name: &str, more: &str| format!("[[key]]\nname = \"{name}\"\nteam = \"chat\"\n{more}\n");
+    let (strict, id) = ("max_tokens_per_request = 50", "key_id = \"key_1\"");
+    run.write("spendbook.toml", of(&(entry("strict", strict) + &entry("free", id))));
+    night(&run, JUNE_10);
+    assert!(violations(&run).is_empty());
+    run.write("spendbook.toml", of(&(entry("strict", &format!("{strict}\n{id}")) + &entry("free", ""))));
+    night(&run, JUNE_10);
+    assert_eq!(violations(&run), ["2026-06-01T10:00:00Z max_tokens_exceeded key_1 80/50 x1 1"]);
+    assert_eq!(audited(&run)["policy_changes"], 0);
+}
+
+#[test]
 fn keys_are_listed_with_use_and_verdict_also_before_anything_is_priced() {
     let secret = "gsk_MadeUpForThisTest0NotARealKey1234567890";
     let log = [
