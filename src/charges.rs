@@ -49,7 +49,7 @@ pub use find::{FoundRequest, find};
 pub use items::{DayItems, Item, ItemPrice, ItemSum, digest};
 pub use state::{Behind, Cause, behind, is_digest_of_inputs, last_pricing, note_pricing};
 pub use totals::Totals;
-pub use what_if::{Difference, Otherwise, WhatIf, what_if};
+pub use what_if::{Difference, Estimated, Otherwise, WhatIf, what_if};
 
 use compare::Sums;
 use day::{DayWriter, Done, Task};

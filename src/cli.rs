@@ -11,6 +11,7 @@ mod help;
 mod ingest;
 mod init;
 mod keys;
+mod known;
 mod listing;
 mod price;
 mod pricing;
@@ -183,6 +184,13 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+impl Failure {
+    /// What was asked for cannot be answered: another question is needed.
+    fn asked(error: anyhow::Error) -> Self {
+        Self { error, code: 2 }
+    }
+}
+
 /// `sysexits.h`: try again later.
 const EX_TEMPFAIL: u8 = 75;
 
@@ -334,6 +342,12 @@ struct Days {
 }
 
 impl Days {
+    /// The first of them, as [`Days::first`], where the last one is not before it.
+    fn in_order(&self, now: Instant) -> Result<Day, Failure> {
+        known::in_order(self.from, self.to)?;
+        Ok(self.first(now))
+    }
+
     /// The first of them, counted from the last one or today.
     fn first(&self, now: Instant) -> Day {
         let last = self.to.unwrap_or_else(|| now.day());

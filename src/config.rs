@@ -34,6 +34,7 @@ pub use environment::{CONFIG_VARIABLE, Secret, SecretError, SecretFrom, locate};
 pub use keys::{Holder, Key, Pool};
 pub use mail::{Mail, Mailbox, Security, Smtp, Transport};
 pub use problem::Problem;
+pub(crate) use problem::{nearest, quoted};
 pub use remote::{REMOTE_FORMATS, Remote, RemoteFormat, TOTALS_FORMATS, remote_format};
 pub use settings::{Book, KeptTable, Privacy, Reconcile, Run, Users};
 pub use source::{FORMATS, IdentityBy, Role, Source};

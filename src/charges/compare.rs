@@ -13,6 +13,7 @@ use super::{
 use crate::{
     book::{Book, layout::DayTable},
     money::Usd,
+    pricing::Basis,
     time::Day,
 };
 
@@ -46,6 +47,9 @@ pub(super) struct Sum {
     pub cost: Usd,
     pub requests: u64,
     pub unpriced: u64,
+    /// By fallback prices, and what of the cost that is.
+    pub estimated: u64,
+    pub estimated_cost: Usd,
     price_ids: BTreeSet<String>,
 }
 
@@ -67,7 +71,7 @@ impl Sums {
         let mut sums = Self::default();
         let mut start = 0;
         for group in charges.groups() {
-            let frame = charges.frame(&["team", "model", "price_id", "cost"], start, file::rows(group))?;
+            let frame = charges.frame(&["team", "model", "price_id", "cost", "basis"], start, file::rows(group))?;
             start += file::rows(group);
             let added = sums.add(frame);
             added.map_err(|source| ChargesError::Engine { path: charges.path.clone(), source })?;
@@ -82,6 +86,8 @@ impl Sums {
             sum.cost = sum.cost.checked_add(more.cost)?;
             sum.requests += more.requests;
             sum.unpriced += more.unpriced;
+            sum.estimated += more.estimated;
+            sum.estimated_cost = sum.estimated_cost.checked_add(more.estimated_cost)?;
         }
         Some(())
     }
@@ -91,6 +97,7 @@ impl Sums {
     }
 
     fn add(&mut self, frame: DataFrame) -> PolarsResult<()> {
+        let is_estimated = col("basis").eq(lit(Basis::Fallback.name()));
         let grouped = frame
             .lazy()
             .group_by([col("team"), col("model"), col("price_id")])
@@ -98,20 +105,29 @@ impl Sums {
                 col("cost").sum(),
                 len().cast(DataType::Int64).alias("requests"),
                 col("cost").null_count().cast(DataType::Int64).alias("unpriced"),
+                is_estimated.clone().sum().cast(DataType::Int64).alias("estimated"),
+                col("cost").filter(is_estimated).sum().alias("estimated_cost"),
             ])
             .collect()?;
         let text = |name: &str| grouped.column(name)?.str();
         let number = |name: &str| grouped.column(name)?.i64();
         let count = |number: Option<i64>| u64::try_from(number.unwrap_or_default()).unwrap_or_default();
         let names = text("team")?.iter().zip(text("model")?.iter()).zip(text("price_id")?.iter());
-        let costs = grouped.column("cost")?.decimal()?.physical().iter();
-        let numbers = number("requests")?.iter().zip(number("unpriced")?.iter());
-        for ((((team, model), price_id), cost), (requests, unpriced)) in names.zip(costs).zip(numbers) {
+        let amounts = |name: &str| grouped.column(name).and_then(|column| Ok(column.decimal()?.physical()));
+        let costs = amounts("cost")?.iter().zip(amounts("estimated_cost")?.iter());
+        let numbers = number("requests")?.iter().zip(number("unpriced")?.iter()).zip(number("estimated")?.iter());
+        for ((((team, model), price_id), (cost, of_it)), ((requests, unpriced), estimated)) in
+            names.zip(costs).zip(numbers)
+        {
             let key = (team.map(str::to_owned), model.unwrap_or_default().to_owned());
             let sum = self.0.entry(key).or_default();
-            let cost = Usd::from_pico(cost.unwrap_or_default()).and_then(|cost| sum.cost.checked_add(cost));
-            sum.cost =
-                cost.ok_or_else(|| polars_err!(ComputeError: "the costs add up to more than a table can hold"))?;
+            let add = |sum: Usd, more: Option<i128>| {
+                let sum = Usd::from_pico(more.unwrap_or_default()).and_then(|more| sum.checked_add(more));
+                sum.ok_or_else(|| polars_err!(ComputeError: "the costs add up to more than a table can hold"))
+            };
+            sum.cost = add(sum.cost, cost)?;
+            sum.estimated_cost = add(sum.estimated_cost, of_it)?;
+            sum.estimated += count(estimated);
             sum.requests += count(requests);
             sum.unpriced += count(unpriced);
             sum.price_ids.extend(price_id.map(str::to_owned));

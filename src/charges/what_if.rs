@@ -38,6 +38,21 @@ pub struct Difference {
     /// Requests without a price, which neither sum holds.
     pub unpriced_now: u64,
     pub unpriced_then: u64,
+    pub estimated_now: Estimated,
+    pub estimated_then: Estimated,
+}
+
+/// What of a sum is by fallback prices.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Estimated {
+    pub requests: u64,
+    pub cost: Usd,
+}
+
+impl Estimated {
+    fn add(self, other: Self) -> Option<Self> {
+        Some(Self { requests: self.requests + other.requests, cost: self.cost.checked_add(other.cost)? })
+    }
 }
 
 impl Difference {
@@ -48,6 +63,8 @@ impl Difference {
         self.requests += other.requests;
         self.unpriced_now += other.unpriced_now;
         self.unpriced_then += other.unpriced_then;
+        self.estimated_now = self.estimated_now.add(other.estimated_now)?;
+        self.estimated_then = self.estimated_then.add(other.estimated_then)?;
         Some(())
     }
 }
@@ -83,9 +100,12 @@ pub fn what_if(
                 continue;
             }
             let difference = result.by_team_and_model.entry(key).or_default();
+            let estimated = Estimated { requests: sum.estimated, cost: sum.estimated_cost };
             if is_now {
+                difference.estimated_now = estimated;
                 (difference.requests, difference.now, difference.unpriced_now) = (sum.requests, sum.cost, sum.unpriced);
             } else {
+                difference.estimated_then = estimated;
                 (difference.then, difference.unpriced_then) = (sum.cost, sum.unpriced);
             }
         }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{
     Days, Failure, Outcome, Session,
+    known::{self, CONFIG_AND_BOOK, Wanted},
     listing::{self, Cell, Column, Listing, Page, To},
     outcome_of,
 };
@@ -63,19 +64,40 @@ fn kind(text: &str) -> Result<ViolationKind, String> {
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
     let config = session.config()?;
     let now = session.clock.now();
+    let from = arguments.days.in_order(now)?;
     let (book, done) = if arguments.dry_run {
         (Book::open(&config.book_dir())?, audit::Outcome::default())
     } else {
-        let book = Session::book_for_writing(&config, "audit")?;
+        let book = Session::book_for_writing(&config, "audit").map_err(with_dry_run)?;
         let done = audited(session, &config, &book)?;
         (book, done)
     };
+    check(&config, &book, arguments)?;
     if !session.global.quiet {
-        let from = arguments.days.first(now);
         let found = Found::read(&book, arguments, from)?;
-        arguments.to_format.write(&found.page(&done, from))?;
+        arguments.to_format.write(&found.page(&done, from, arguments.days.to))?;
     }
     Ok(outcome(&done))
+}
+
+/// Where the book cannot be written, what was found before can still be read.
+fn with_dry_run(Failure { error, code }: Failure) -> Failure {
+    let can = "nothing new can be looked for now, `spendbook audit --dry-run` shows what was found before";
+    Failure { error: error.context(can), code }
+}
+
+/// Refuses names that neither config nor book knows.
+fn check(config: &Config, book: &Book, arguments: &Arguments) -> Result<(), Failure> {
+    let in_book = |column| move || known::in_table(book, DayTable::Rollup, &[column]);
+    if let Some(name) = arguments.team.as_deref() {
+        let teams = config.teams.keys().map(String::as_str);
+        Wanted { flag: "--team", what: "team", name, places: CONFIG_AND_BOOK }.check(teams, in_book("team"))?;
+    }
+    if let Some(name) = arguments.key.as_deref() {
+        let keys = config.keys.iter().map(|key| key.name.as_str());
+        Wanted { flag: "--key", what: "key", name, places: CONFIG_AND_BOOK }.check(keys, in_book("key"))?;
+    }
+    Ok(())
 }
 
 fn audited(session: &Session, config: &Config, book: &Book) -> Result<audit::Outcome, Failure> {
@@ -152,13 +174,14 @@ impl Found {
         Ok(Self { groups, rows, left_out, errors })
     }
 
-    fn page(self, done: &audit::Outcome, from: Day) -> Page {
+    fn page(self, done: &audit::Outcome, from: Day, to: Option<Day>) -> Page {
         let Self { groups, rows, left_out, errors } = self;
         let mut page = Page::default();
         page.fact("from", from.to_string()).fact("left_out", left_out);
         page.data(rows);
         if groups.is_empty() {
-            page.say(format!("no violations since {from}\n"));
+            let to = to.map(|to| format!(" to {to}")).unwrap_or_default();
+            page.say(format!("no violations since {from}{to}\n"));
         }
         let kinds: BTreeSet<ViolationKind> = groups.keys().map(|(kind, ..)| *kind).collect();
         let mut summary = Listing::new("summary", SUMMARY);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, Outcome, Session, day, listing, progress};
+use super::{Failure, Outcome, Session, day, known, listing, progress};
 use crate::{
     book::{Book, BookError},
     ingest::{self, Again, Note, Options},
@@ -40,6 +40,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    known::in_order(arguments.from, arguments.to)?;
     let config = session.config()?;
     let book = if arguments.dry_run {
         match Book::open(&config.book_dir()) {

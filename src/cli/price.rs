@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{Failure, Outcome, Session, day, instant, listing, progress, reconcile};
+use super::{Failure, Outcome, Session, day, instant, known, listing, progress, reconcile};
 use crate::{
     book::{Book, layout::VERSION_FILE},
     charges::{self, Books, Cause, Change, Options},
@@ -48,6 +48,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    known::in_order(arguments.from, arguments.to)?;
     let config = session.config()?;
     if arguments.output.is_none() && !arguments.dry_run {
         return live(session, &config, arguments);

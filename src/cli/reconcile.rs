@@ -1,22 +1,26 @@
 //! `spendbook reconcile`: what providers report and check sources saw against
 //! what our logs show, and why the two differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
 use super::{
     Days, Failure, Outcome, Session,
+    known::{self, CONFIG_AND_BOOK, Wanted},
     listing::{self, Cell, Column, Listing, Page, To, counted},
     outcome_of,
 };
 use crate::{
-    book::Book,
+    book::{Book, layout::DayTable},
+    config::Config,
     money::Usd,
     night::Prices,
+    pricing::PriceBook,
     reconcile::{self, Cause, Causes, Compared, Ids, Line, Options, Rebuilt, SeenIds, Unlogged, Verdict},
     report::{Provider, Reconciled, render::words},
     time::Day,
+    totals,
 };
 
 /// Holds what providers report and check sources saw against what our logs show:
@@ -59,14 +63,34 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let now = session.clock.now();
     let prices = Prices::read(&config)?.book;
     let book = Book::open(&config.book_dir())?;
-    let from = arguments.days.first(now);
+    let from = arguments.days.in_order(now)?;
+    if let Some(name) = arguments.provider.as_deref() {
+        check(&config, &prices, &book, name)?;
+    }
     let options = Options { from: Some(from), to: arguments.days.to, provider: arguments.provider.as_deref() };
     let done = reconcile::run(&book, &config, &prices, options, now)?;
     if !session.global.quiet {
-        arguments.to_format.write(&page(&done, from))?;
+        arguments.to_format.write(&page(&done, from, arguments.provider.as_deref()))?;
     }
     let is_suspicious = done.lines.iter().any(|line| line.verdict == Verdict::Investigate);
     Ok(if is_suspicious { Outcome::SetAside } else { Outcome::Done })
+}
+
+/// Refuses a provider that nobody knows: neither by a source, nor by a price or
+/// a request.
+fn check(config: &Config, prices: &PriceBook, book: &Book, name: &str) -> Result<(), Failure> {
+    let of_sources = config.sources.iter().filter_map(|source| source.provider.as_deref());
+    let of_totals = config.totals.iter().filter_map(totals::provider);
+    let in_book = || {
+        let mut names = known::in_table(book, DayTable::Rollup, &["provider"])?;
+        names.extend(known::in_table(book, DayTable::Checks, &["provider"])?);
+        names.extend(known::in_table(book, DayTable::Unlogged, &["provider"])?);
+        Ok(names)
+    };
+    let of_prices = prices.prices().iter().map(|price| price.provider.as_str());
+    let known: BTreeSet<&str> = of_sources.chain(of_totals).collect();
+    let wanted = Wanted { flag: "--provider", what: "provider", name, places: CONFIG_AND_BOOK };
+    if of_prices.clone().any(|provider| provider == name) { Ok(()) } else { wanted.check(known, in_book) }
 }
 
 /// How well rebuilding what no log shows went.
@@ -86,14 +110,15 @@ pub(super) fn report(done: &Rebuilt) -> String {
     format!("{days} held against {theirs}, {lines} to investigate: `spendbook reconcile` shows them\n")
 }
 
-fn page(done: &reconcile::Outcome, from: Day) -> Page {
+fn page(done: &reconcile::Outcome, from: Day, provider: Option<&str>) -> Page {
     let mut page = Page::default();
     page.fact("from", from.to_string());
     page.data(lines(&done.lines));
     if done.lines.is_empty() && done.left_out.is_empty() {
+        let of = provider.map(|provider| format!(" of {provider}")).unwrap_or_default();
         page.say(format!(
-            "no source has reported totals since {from}, and no check source has seen requests: docs/RECONCILE.md \
-             says which sources do, and how to add one\n"
+            "no source has reported totals{of} since {from}, and no check source has seen requests: \
+             docs/RECONCILE.md says which sources do, and how to add one\n"
         ));
         return page;
     }

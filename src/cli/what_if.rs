@@ -1,27 +1,32 @@
 //! `spendbook what-if`: the same usage at other prices, models or tiers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::{
     Failure, Outcome, Session, day,
+    known::{self, CONFIG_AND_BOOK, PRICES_AND_LOGS, Wanted},
     listing::{self, Column, Listing, Page, To},
     progress,
 };
 use crate::{
-    book::Book,
-    charges::{self, Difference, Options, Otherwise, WhatIf},
+    book::{Book, layout::DayTable},
+    charges::{self, Difference, Estimated, Options, Otherwise, WhatIf},
+    config::Config,
     money::Usd,
     pricing::{self, PriceBook, Refused},
+    teams::SHARED,
     time::Day,
 };
 
 /// Prices the usage in the book twice, as it is and otherwise, and shows the
-/// difference by team and model. Writes nothing.
+/// difference by team and model. What is to be otherwise is one of `--pricing`,
+/// `--model` and `--tier`, or several of them. Writes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +35,7 @@ Examples:
   spendbook what-if --pricing ../offer --format csv --output offer.csv")]
 pub(super) struct Arguments {
     /// With the price book in this directory
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["model", "tier"])]
+    #[arg(long, value_name = "DIR")]
     pricing: Option<PathBuf>,
     /// With the prices of another model
     #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
@@ -58,6 +63,12 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let Arguments { pricing, model, tier, from, to, .. } = arguments;
+    if pricing.is_none() && model.is_none() && tier.is_none() {
+        let error = anyhow!("nothing is to be otherwise: give at least one of `--pricing`, `--model`, `--tier`");
+        return Err(Failure::asked(error));
+    }
+    known::in_order(*from, *to)?;
     let config = session.config()?;
     let book_in = |dir: &Path| -> Result<PriceBook, Refused> { pricing::read(dir).into_book().map_err(Refused) };
     let prices = book_in(&config.pricing_dir())?;
@@ -75,11 +86,42 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         ..Options::known_on(session.clock.now())
     };
     let book = Book::open(&config.book_dir())?;
+    check(&config, [&prices, otherwise.prices], &book, otherwise)?;
     let watch = progress::Pricing::new(session.is_interactive());
     let result = charges::what_if(&config, &prices, otherwise, &book, &options, &watch)?;
     drop(watch);
     arguments.write.write(&page(&result))?;
     Ok(Outcome::Done)
+}
+
+/// Refuses names that nobody knows: of teams, of models, and of tiers that
+/// neither a price nor a request has.
+fn check(config: &Config, prices: [&PriceBook; 2], book: &Book, otherwise: Otherwise<'_>) -> Result<(), Failure> {
+    let Otherwise { model, tier, team, .. } = otherwise;
+    let in_book = |column| move || known::in_table(book, DayTable::Usage, &[column]);
+    if let Some(name) = team {
+        let pools: Vec<String> = config.pools.keys().map(|pool| format!("{SHARED}{pool}")).collect();
+        let teams = config.teams.keys().chain(&pools).map(String::as_str);
+        Wanted { flag: "--team", what: "team", name, places: CONFIG_AND_BOOK }.check(teams, || Ok(BTreeSet::new()))?;
+    }
+    let known = prices.map(models);
+    for name in model.into_iter().flat_map(|(old, new)| [old, new]) {
+        let models = known.iter().flatten().copied();
+        Wanted { flag: "--model", what: "model", name, places: PRICES_AND_LOGS }.check(models, in_book("model"))?;
+    }
+    if let Some(name) = tier {
+        let tiers = prices.iter().flat_map(|prices| prices.prices()).map(|price| price.tier.as_str());
+        let tiers = tiers.filter(|tier| *tier != "*").chain(["on_demand"]);
+        Wanted { flag: "--tier", what: "tier", name, places: PRICES_AND_LOGS }.check(tiers, in_book("tier"))?;
+    }
+    Ok(())
+}
+
+/// The models that a price book knows, under all their names.
+fn models(prices: &PriceBook) -> BTreeSet<&str> {
+    let names = prices.prices().iter().map(|price| price.model.as_str());
+    let aliases = prices.aliases().iter().map(|alias| alias.alias.as_str());
+    names.chain(aliases).filter(|model| *model != "*").collect()
 }
 
 /// Programs get the rows, and the total beside them.
@@ -96,14 +138,29 @@ fn page(WhatIf { by_team_and_model, total }: &WhatIf) -> Page {
             Column::usd("difference"),
             Column::count("unpriced_now"),
             Column::count("unpriced_then"),
+            Column::count("estimated_now"),
+            Column::count("estimated_then"),
+            Column::usd("estimated_cost_now"),
+            Column::usd("estimated_cost_then"),
         ],
     );
     for ((team, model), difference) in by_team_and_model {
-        let Difference { requests, now, then, unpriced_now, unpriced_then } = difference;
-        let [requests, unpriced_now, unpriced_then] =
-            [requests, unpriced_now, unpriced_then].map(|&count| i64::try_from(count).unwrap_or(i64::MAX).into());
-        let cells = [team.clone().into(), model.as_str().into(), requests, (*now).into(), (*then).into()];
-        listing.push(cells.into_iter().chain([moved(difference).into(), unpriced_now, unpriced_then]).collect());
+        let Difference { requests, now, then, unpriced_now, unpriced_then, estimated_now, estimated_then } = difference;
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX).into();
+        listing.push(vec![
+            team.clone().into(),
+            model.as_str().into(),
+            count(*requests),
+            (*now).into(),
+            (*then).into(),
+            moved(difference).into(),
+            count(*unpriced_now),
+            count(*unpriced_then),
+            count(estimated_now.requests),
+            count(estimated_then.requests),
+            estimated_now.cost.into(),
+            estimated_then.cost.into(),
+        ]);
     }
     page.fact("cost_now", total.now).fact("cost_then", total.then).fact("difference", moved(total));
     page.say(report(by_team_and_model, total)).data(listing);
@@ -125,7 +182,24 @@ fn report(by_team_and_model: &BTreeMap<(Option<String>, String), Difference>, to
     if total.unpriced_then != total.unpriced_now {
         text.push_str("what has no price is in no sum: the two sums are not of the same requests\n");
     }
+    text.push_str(&estimate(total));
     text
+}
+
+/// How much of the answer is by fallback prices.
+fn estimate(total: &Difference) -> String {
+    let Difference { estimated_now, estimated_then, .. } = total;
+    if estimated_now.requests == 0 && estimated_then.requests == 0 {
+        return String::new();
+    }
+    let side = |Estimated { requests, cost }: &Estimated| {
+        format!("{} for {}", cost.shown(), listing::counted(i64::try_from(*requests).unwrap_or(i64::MAX), "request"))
+    };
+    format!(
+        "estimated, by fallback prices: {} now, {} then: no price is known for these models and tiers\n",
+        side(estimated_now),
+        side(estimated_then)
+    )
 }
 
 fn row(team: &str, model: &str, difference: &Difference) -> Vec<String> {

@@ -139,7 +139,7 @@ fn did_you_mean(suggestion: Option<&str>) -> String {
 
 /// A text from the file, for a message: in backticks, on one line, not too
 /// long, and without credentials.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const MOST: usize = 60;
     // Credentials go before the cut, which could make one unrecognisable.
     let safe = secrets::redact(text);
@@ -166,7 +166,7 @@ pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str>, word: &str) -> St
 }
 
 /// The known name that was most probably meant.
-pub(super) fn nearest<'n>(found: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
+pub(crate) fn nearest<'n>(found: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
     let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
     let found = plain(found);
     let length = found.chars().count();

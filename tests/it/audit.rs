@@ -227,7 +227,7 @@ fn the_listing_sums_up_and_says_what_to_do() {
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&json["left_out"], &json["summary"][0]["violations"]), (&1.into(), &2.into()));
     assert_eq!(json["errors"][0]["error"], "spending_cap");
-    let none = run.run(&["audit", "--dry-run", "--team", "nobody"]);
+    let none = run.run(&["audit", "--dry-run", "--team", "chat", "--kind", "unknown_team"]);
     assert!(none.stdout.starts_with("no violations since 2026-05-11\n"), "{none:?}");
     assert_eq!(run.run(&["audit", "--kind", "nonsense"]).code, 2);
 }

@@ -293,6 +293,7 @@ fn two_sources_that_show_the_same_requests_are_told_of() {
         |dir| {
             twice(dir);
             ingest(dir);
+            spendbook(dir, &["-q", "--now", NOW, "price"]);
         },
         0,
         &[],

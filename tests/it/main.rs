@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod alerts;
+mod asked;
 mod audit;
 mod boundaries;
 mod budgets;

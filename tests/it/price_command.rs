@@ -293,8 +293,9 @@ fn every_listing_of_prices_is_there_for_programs_too() {
         ),
         (
             &["what-if", "--tier", "batch"],
-            "team,model,requests,cost_now,cost_then,difference,unpriced_now,unpriced_then",
-            ",old,1,0.000000000000,0.000000000000,0.000000000000,1,1",
+            "team,model,requests,cost_now,cost_then,difference,unpriced_now,unpriced_then,estimated_now,estimated_then,\
+             estimated_cost_now,estimated_cost_then",
+            ",old,1,0.000000000000,0.000000000000,0.000000000000,1,1,0,0,0.000000000000,0.000000000000",
         ),
         (&["pricing", "check"], "file,line,severity,code,message,cure", ""),
     ] {
