@@ -11,6 +11,7 @@ pub mod alerts;
 mod budget_state;
 pub(crate) mod freshness;
 mod html;
+mod numbers;
 mod query;
 mod reconciled;
 pub(crate) mod render;
@@ -23,7 +24,8 @@ pub mod weekly;
 use std::{io, path::PathBuf};
 
 use crate::{
-    book::BookError, budgets::TooLarge, charges::ChargesError, policy::PolicyError, reconcile::ReconcileError,
+    audit::AuditError, book::BookError, budgets::TooLarge, charges::ChargesError, policy::PolicyError,
+    reconcile::ReconcileError,
 };
 
 pub use budget_state::BudgetState;
@@ -44,6 +46,8 @@ pub enum ReportError {
     Book(#[from] BookError),
     #[error(transparent)]
     Charges(#[from] ChargesError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(transparent)]
     Policy(#[from] PolicyError),
     #[error(transparent)]

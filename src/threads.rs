@@ -17,6 +17,24 @@ pub fn on_every_core<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Syn
     side_by_side(thread::available_parallelism().map_or(1, usize::from), items, work)
 }
 
+/// Adds items up, a part of them on each core: what the parts come to, in the
+/// order of the items.
+///
+/// # Errors
+/// The first of a part.
+pub fn parts_on_every_core<T: Sync, S: Default + Send, E: Send>(
+    items: &[T],
+    add: impl Fn(&T, &mut S) -> Result<(), E> + Sync,
+) -> Result<Vec<S>, E> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<&[T]> = items.chunks(items.len().div_ceil(cores).max(1)).collect();
+    let sums = on_every_core(&parts, |items| {
+        let mut sum = S::default();
+        items.iter().try_for_each(|item| add(item, &mut sum)).map(|()| sum)
+    });
+    sums.into_iter().collect()
+}
+
 /// For work that writes a file and waits until it is there.
 pub fn on_the_disk<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     side_by_side(FOR_THE_DISK, items, work)
@@ -53,5 +71,19 @@ mod tests {
             assert_eq!(on_the_disk(&items, |item| item * 2), expect);
             assert_eq!(on_every_core(&items, |item| item * 2), expect);
         }
+    }
+
+    #[test]
+    fn every_item_is_added_to_one_part() {
+        for count in [0, 1, 2, 3, 500] {
+            let items: Vec<usize> = (0..count).collect();
+            let add = |item: &usize, part: &mut Vec<usize>| {
+                part.push(*item);
+                Ok::<(), usize>(())
+            };
+            assert_eq!(parts_on_every_core(&items, add).unwrap().concat(), items);
+        }
+        let add = |item: &usize, (): &mut ()| if *item < 3 { Ok(()) } else { Err(*item) };
+        assert_eq!(parts_on_every_core(&[1, 2, 3, 4], add), Err(3));
     }
 }

@@ -1,23 +1,26 @@
 //! Sums of `rollup` or `charges` by some of their columns, over the days that a
 //! stretch of time needs.
 //!
-//! Polars adds up within a day, of which `charges` has shown that no sum can
-//! overflow; days are added here, checked. A cost that is not known adds
-//! nothing, and its requests are counted as unpriced.
+//! Days are read on every core, each on its own, and every addition is checked. A
+//! cost that is not known adds nothing, and its requests are counted as unpriced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polars::prelude::*;
+use arrow::array::{Array as _, Decimal128Array, Int64Array};
 
-use super::ReportError;
+use super::{
+    ReportError,
+    numbers::{ByNumbers, Names as Numbered},
+};
 use crate::{
+    audit::{AuditError, Columns, DayFile, Words},
     book::{Book, layout::DayTable},
     budgets::SpendRow,
-    charges::{ChargesError, DayFile},
     money::Usd,
     pricing::Basis,
     teams::Registry,
-    time::Instant,
+    threads::parts_on_every_core,
+    time::{Day, Instant},
 };
 
 /// What requests come to.
@@ -48,7 +51,7 @@ impl Sum {
 pub(crate) struct Query<'q> {
     /// `Rollup` or `Charges`.
     pub table: DayTable,
-    /// Columns of text, at least one.
+    /// Columns of text, at least one and at most [`MOST_COLUMNS`].
     pub by: &'q [By],
     pub from: Instant,
     pub until: Instant,
@@ -74,14 +77,11 @@ impl By {
         }
     }
 
-    fn expression(&self) -> Expr {
+    /// The name that a row with this one is summed up under.
+    fn name<'n>(&self, name: Option<&'n str>) -> Option<&'n str> {
         match self {
-            Self::Each(column) => col(*column),
-            Self::Only(column, wanted) => {
-                let is_any = wanted.iter().map(|value| col(*column).eq(lit(value.as_str()))).reduce(Expr::or);
-                let is_any = is_any.unwrap_or_else(|| lit(false));
-                when(is_any).then(col(*column)).otherwise(lit(NULL).cast(DataType::String)).alias(*column)
-            }
+            Self::Each(_) => name,
+            Self::Only(_, wanted) => name.filter(|name| wanted.contains(*name)),
         }
     }
 }
@@ -91,8 +91,12 @@ pub(crate) type Names = Vec<Option<String>>;
 
 /// The sums of a stretch of time.
 pub(crate) fn of(book: &Book, query: Query<'_>) -> Result<BTreeMap<Names, Sum>, ReportError> {
-    let mut sums: BTreeMap<Names, Sum> = BTreeMap::new();
-    each(book, query, false, |_, names, sum| sums.entry(names).or_default().add(&sum))?;
+    let add = |sums: &mut BTreeMap<Names, Sum>, names, sum: &Sum| sums.entry(names).or_default().add(sum);
+    let parts = each(book, query, false, |sums, _, names, sum| add(sums, names, &sum))?;
+    let mut sums = BTreeMap::new();
+    for (names, sum) in parts.into_iter().flatten() {
+        add(&mut sums, names, &sum).ok_or_else(|| query.too_much())?;
+    }
     Ok(sums)
 }
 
@@ -106,13 +110,12 @@ pub(super) struct Bucket {
 
 /// The sums of each quarter of an hour, from `rollup`.
 pub(super) fn buckets(book: &Book, by: &[By], from: Instant, until: Instant) -> Result<Vec<Bucket>, ReportError> {
-    let mut buckets = Vec::new();
     let query = Query { table: DayTable::Rollup, by, from, until };
-    each(book, query, true, |at, names, sum| {
+    let parts = each(book, query, true, |buckets: &mut Vec<Bucket>, at, names, sum| {
         buckets.push(Bucket { at, names, sum });
         Some(())
     })?;
-    Ok(buckets)
+    Ok(parts.into_iter().flatten().collect())
 }
 
 /// As a ledger takes them: the names are a team, a key and a model, as far as
@@ -138,105 +141,157 @@ pub(super) fn spend_row<'n>(at: Instant, names: &'n Names, sum: &Sum, registry: 
     }
 }
 
-/// Gives every group of every day; `take` is `None` where a sum would not fit.
-fn each(
+impl Query<'_> {
+    fn too_much(&self) -> ReportError {
+        let (from, until) = (self.from.to_string(), self.until.to_string());
+        ReportError::TooMuch { table: self.table.name(), from, until }
+    }
+
+    /// The columns that are added up, after that of the time.
+    fn needed(&self) -> &'static [&'static str] {
+        match self.table {
+            DayTable::Rollup => {
+                &["bucket_start", "requests", "unpriced_requests", "estimated_requests", "cost", "estimated_cost"]
+            }
+            _ => &["ts", "basis", "cost"],
+        }
+    }
+}
+
+/// Takes every group of every day, a part of the days on each core; `take` is
+/// `None` where a sum would not fit.
+fn each<T: Default + Send>(
     book: &Book,
     query: Query<'_>,
     is_by_time: bool,
-    mut take: impl FnMut(Instant, Names, Sum) -> Option<()>,
-) -> Result<(), ReportError> {
-    let Query { table, by, from, until } = query;
-    if until <= from {
-        return Ok(());
+    take: impl Fn(&mut T, Instant, Names, Sum) -> Option<()> + Sync,
+) -> Result<Vec<T>, ReportError> {
+    assert!(query.by.len() <= MOST_COLUMNS, "sums by {} columns", query.by.len());
+    if query.until <= query.from {
+        return Ok(Vec::new());
     }
-    let days = from.day()..=until.plus_micros(-1).day();
-    let mut columns: Vec<&str> = by.iter().map(By::column).collect();
-    columns.extend(needed(table));
-    for day in book.days(table)?.into_iter().filter(|day| days.contains(day)) {
-        let Some(file) = DayFile::open(book, table, day)? else { continue };
-        for (start, length) in file.slices() {
-            let frame = file.frame(&columns, start, length)?;
-            let groups = grouped(frame, query, is_by_time).and_then(|grouped| groups(&grouped, by, is_by_time));
-            let groups = groups.map_err(|source| ChargesError::Engine { path: file.path.clone(), source })?;
-            for (at, names, sum) in groups {
-                take(at.unwrap_or(from), names, sum).ok_or_else(|| ReportError::TooMuch {
-                    table: table.name(),
-                    from: from.to_string(),
-                    until: until.to_string(),
-                })?;
+    let span = query.from.day()..=query.until.plus_micros(-1).day();
+    let days: Vec<Day> = book.days(query.table)?.into_iter().filter(|day| span.contains(day)).collect();
+    let columns: Vec<&str> = query.by.iter().map(By::column).chain(query.needed().iter().copied()).collect();
+    parts_on_every_core(&days, |&day, part| {
+        let Some(file) = DayFile::open(book, query.table, day)? else { return Ok(()) };
+        let (mut groups, mut fits) = (Groups::default(), true);
+        file.batches(&columns, Some(query.from), |columns| {
+            fits &= groups.add(columns, query, is_by_time)?.is_some();
+            Ok(())
+        })?;
+        let mut groups = groups.named(query);
+        let taken = groups.try_for_each(|(at, names, sum)| take(part, at, names, sum));
+        taken.filter(|()| fits).ok_or_else(|| query.too_much())
+    })
+}
+
+/// By how many columns there can be sums.
+const MOST_COLUMNS: usize = 4;
+
+/// The number of each name of a group, and of its time.
+type Numbers = [u32; MOST_COLUMNS + 1];
+
+const TIME: usize = MOST_COLUMNS;
+
+/// The groups of a day.
+#[derive(Default)]
+struct Groups {
+    names: [Numbered<Option<String>>; MOST_COLUMNS],
+    times: Numbered<i64>,
+    sums: ByNumbers<Numbers, Sum>,
+}
+
+impl Groups {
+    /// Adds a batch; `Ok(None)` where a sum would not fit.
+    fn add(&mut self, columns: &Columns<'_>, query: Query<'_>, is_by_time: bool) -> Result<Option<()>, AuditError> {
+        let Self { names, times, sums } = self;
+        let at = columns.instants(query.needed()[0])?;
+        let mut places = Vec::with_capacity(query.by.len());
+        for (by, names) in query.by.iter().zip(names) {
+            let words = columns.words(by.column())?;
+            let mut number = |name| names.id(by.name(name).map(str::to_owned));
+            let numbers: Vec<u32> = words.values().map(|name| number(Some(name))).collect();
+            places.push((words, numbers, number(None)));
+        }
+        let rows = Rows::of(columns, query.table)?;
+        let mut last = None;
+        for row in 0..columns.rows() {
+            let micros = at.value(row);
+            if micros < query.from.micros() || micros >= query.until.micros() {
+                continue;
+            }
+            let mut numbers = Numbers::default();
+            for ((words, known, none), number) in places.iter().zip(&mut numbers) {
+                *number = words.place(row).map_or(*none, |place| known[place]);
+            }
+            if is_by_time {
+                // Rows of one time stand together.
+                let known = last.filter(|(known, _)| *known == micros);
+                numbers[TIME] = known.map_or_else(|| times.id(micros), |(_, number)| number);
+                last = Some((micros, numbers[TIME]));
+            }
+            let Some(sum) = rows.sum(row) else { return Ok(None) };
+            if sums.entry(numbers).or_default().add(&sum).is_none() {
+                return Ok(None);
             }
         }
+        Ok(Some(()))
     }
-    Ok(())
+
+    /// Each with its time, where they are told apart by it, and its names.
+    fn named(self, query: Query<'_>) -> impl Iterator<Item = (Instant, Names, Sum)> {
+        let Self { names, times, sums } = self;
+        sums.into_iter().map(move |(numbers, sum)| {
+            let at = times.list().get(numbers[TIME] as usize).map_or(query.from, |&at| Instant::from_micros(at));
+            let named = names.iter().zip(numbers).take(query.by.len());
+            (at, named.map(|(names, number)| names.get(number).clone()).collect(), sum)
+        })
+    }
 }
 
-/// The columns that are added up, after that of the time.
-fn needed(table: DayTable) -> &'static [&'static str] {
-    match table {
-        DayTable::Rollup => {
-            &["bucket_start", "requests", "unpriced_requests", "estimated_requests", "cost", "estimated_cost"]
+/// The columns of a batch that are added up.
+enum Rows<'b> {
+    Totals { counts: [&'b Int64Array; 3], cost: &'b Decimal128Array, estimated_cost: &'b Decimal128Array },
+    Charges { basis: Words<'b>, kinds: Vec<Option<Basis>>, cost: &'b Decimal128Array },
+}
+
+impl<'b> Rows<'b> {
+    fn of(columns: &Columns<'b>, table: DayTable) -> Result<Self, AuditError> {
+        let cost = columns.amounts("cost")?;
+        if table == DayTable::Rollup {
+            let count = |name| columns.numbers(name);
+            let counts = [count("requests")?, count("unpriced_requests")?, count("estimated_requests")?];
+            return Ok(Self::Totals { counts, cost, estimated_cost: columns.amounts("estimated_cost")? });
         }
-        _ => &["ts", "basis", "cost"],
+        let basis = columns.words("basis")?;
+        let told_apart = |name| [Basis::Unpriced, Basis::Fallback].into_iter().find(|basis| basis.name() == name);
+        let kinds = basis.values().map(told_apart).collect();
+        Ok(Self::Charges { basis, kinds, cost })
     }
-}
 
-const AT: &str = "at";
-
-fn grouped(frame: DataFrame, query: Query<'_>, is_by_time: bool) -> PolarsResult<DataFrame> {
-    let at = col(needed(query.table)[0]).to_physical().alias(AT);
-    let is_meant = col(AT).gt_eq(lit(query.from.micros())).and(col(AT).lt(lit(query.until.micros())));
-    let mut keys: Vec<Expr> = query.by.iter().map(By::expression).collect();
-    if is_by_time {
-        keys.push(col(AT));
-    }
-    let sum = |name: &str, of: &str| col(of).sum().alias(name);
-    let has = |basis: Basis| col("basis").eq(lit(basis.name()));
-    let count = |name: &str, what: Expr| what.sum().cast(DataType::Int64).alias(name);
-    let sums = match query.table {
-        DayTable::Rollup => vec![
-            sum("n", "requests"),
-            sum("unpriced", "unpriced_requests"),
-            sum("estimated", "estimated_requests"),
-            sum("known", "cost"),
-            sum("guessed", "estimated_cost"),
-        ],
-        _ => vec![
-            len().cast(DataType::Int64).alias("n"),
-            count("unpriced", has(Basis::Unpriced)),
-            count("estimated", has(Basis::Fallback)),
-            sum("known", "cost"),
-            col("cost").filter(has(Basis::Fallback)).sum().alias("guessed"),
-        ],
-    };
-    frame.lazy().with_column(at).filter(is_meant).group_by(keys).agg(sums).collect()
-}
-
-type Group = (Option<Instant>, Names, Sum);
-
-fn groups(grouped: &DataFrame, by: &[By], is_by_time: bool) -> PolarsResult<Vec<Group>> {
-    let numbers = |name: &str| -> PolarsResult<Vec<i64>> {
-        Ok(grouped.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect())
-    };
-    let amounts = |name: &str| -> PolarsResult<Vec<Usd>> {
-        let column = grouped.column(name)?;
-        let usd = |pico: Option<i128>| Usd::from_pico(pico.unwrap_or_default()).unwrap_or_default();
-        Ok(column.decimal()?.physical().iter().map(usd).collect())
-    };
-    let at: Option<Vec<i64>> = if is_by_time { Some(numbers(AT)?) } else { None };
-    let texts: Vec<&StringChunked> =
-        by.iter().map(|by| grouped.column(by.column())?.str()).collect::<PolarsResult<_>>()?;
-    let (requests, unpriced, estimated) = (numbers("n")?, numbers("unpriced")?, numbers("estimated")?);
-    let (cost, estimated_cost) = (amounts("known")?, amounts("guessed")?);
-    let group = |row: usize| {
-        let sum = Sum {
-            requests: requests[row],
-            unpriced: unpriced[row],
-            estimated: estimated[row],
-            cost: cost[row],
-            estimated_cost: estimated_cost[row],
+    /// `None` where a cost is none that there can be.
+    fn sum(&self, row: usize) -> Option<Sum> {
+        let usd = |column: &Decimal128Array| {
+            if column.is_valid(row) { Usd::from_pico(column.value(row)) } else { Some(Usd::ZERO) }
         };
-        let names = texts.iter().map(|column| column.get(row).map(str::to_owned)).collect();
-        (at.as_ref().map(|at| Instant::from_micros(at[row])), names, sum)
-    };
-    Ok((0..grouped.height()).map(group).collect())
+        Some(match self {
+            Self::Totals { counts, cost, estimated_cost } => {
+                let [requests, unpriced, estimated] =
+                    counts.map(|count| if count.is_valid(row) { count.value(row) } else { 0 });
+                Sum { requests, unpriced, estimated, cost: usd(cost)?, estimated_cost: usd(estimated_cost)? }
+            }
+            Self::Charges { basis, kinds, cost } => {
+                let (kind, cost) = (basis.place(row).and_then(|place| kinds[place]), usd(cost)?);
+                let is = |wanted: Basis| kind == Some(wanted);
+                Sum {
+                    requests: 1,
+                    unpriced: i64::from(is(Basis::Unpriced)),
+                    estimated: i64::from(is(Basis::Fallback)),
+                    cost,
+                    estimated_cost: if is(Basis::Fallback) { cost } else { Usd::ZERO },
+                }
+            }
+        })
+    }
 }

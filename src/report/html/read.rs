@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     HtmlError,
-    cube::{ByNumbers, Cube, Measures, Names, Place},
+    cube::{Cube, Measures, Place},
     slots::Slots,
 };
 use crate::{
@@ -17,8 +17,11 @@ use crate::{
     money::Usd,
     periods::PeriodSpan,
     pricing::Basis,
-    report::ReportError,
-    threads::on_every_core,
+    report::{
+        ReportError,
+        numbers::{ByNumbers, Names},
+    },
+    threads::parts_on_every_core,
     time::{Day, Instant},
 };
 
@@ -62,22 +65,6 @@ impl Span<'_> {
         Ok(self.book.days(table)?.into_iter().filter(|day| days.contains(day)).collect())
     }
 
-    /// Reads the days of a table, a part of them on each core.
-    fn each<T: Default + Send>(
-        &self,
-        table: DayTable,
-        read: impl Fn(Day, &mut T) -> Result<(), HtmlError> + Sync,
-    ) -> Result<Vec<T>, HtmlError> {
-        let days = self.days(table)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let parts: Vec<&[Day]> = days.chunks(days.len().div_ceil(cores).max(1)).collect();
-        let all = on_every_core(&parts, |days| {
-            let mut sums = T::default();
-            days.iter().try_for_each(|&day| read(day, &mut sums)).map(|()| sums)
-        });
-        all.into_iter().collect()
-    }
-
     pub(super) fn too_much(&self, table: DayTable) -> HtmlError {
         let (from, until) = (self.period.from.to_string(), self.period.until.to_string());
         ReportError::TooMuch { table: table.name(), from, until }.into()
@@ -86,7 +73,8 @@ impl Span<'_> {
     /// The sums of `rollup`.
     pub(super) fn cube(&self) -> Result<Cube, HtmlError> {
         let too_much = || self.too_much(DayTable::Rollup);
-        let parts = self.each(DayTable::Rollup, |day, cube: &mut Cube| {
+        let days = self.days(DayTable::Rollup)?;
+        let parts = parts_on_every_core(&days, |&day, cube: &mut Cube| {
             let Some(file) = DayFile::open(self.book, DayTable::Rollup, day)? else { return Ok(()) };
             let mut fits = true;
             file.batches(&COLUMNS, None, |columns| {
@@ -263,7 +251,8 @@ impl Span<'_> {
             Who::Users => &["ts", "team", "user", "cost"],
         };
         let too_much = || self.too_much(table);
-        let parts = self.each(table, |day, spends: &mut Spends| {
+        let days = self.days(table)?;
+        let parts = parts_on_every_core(&days, |&day, spends: &mut Spends| {
             let Some(file) = DayFile::open(self.book, table, day)? else { return Ok(()) };
             let mut fits = true;
             file.batches(columns, None, |columns| {
