@@ -16,6 +16,7 @@ use crate::{
     book::{Book, BookError},
     config::Users,
     secrets,
+    tally::Reasons,
 };
 
 /// Entries kept per log file; of a file that is no log at all, the rest is
@@ -57,7 +58,7 @@ pub struct BrokenFile {
     entries: BTreeMap<u64, Vec<Broken>>,
     kept: usize,
     /// How many more there are, by reason.
-    more: BTreeMap<String, u64>,
+    more: Reasons,
 }
 
 impl BrokenFile {
@@ -108,7 +109,7 @@ struct Line {
     entry: Option<Broken>,
     /// Beyond the entries above, by reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    more: Option<BTreeMap<String, u64>>,
+    more: Option<Reasons>,
 }
 
 /// What of an earlier reading of the file still holds.
@@ -123,11 +124,19 @@ pub enum Earlier {
     Whole,
 }
 
-/// Writes what is broken in a file, beside what holds of earlier readings.
+/// Writes what is broken in a file, beside what holds of earlier readings, of
+/// which so many were only counted. Returns how many that are now.
 ///
 /// # Errors
 /// Where the book cannot be read or written.
-pub fn store(book: &Book, source: &str, file: &str, found: BrokenFile, earlier: Earlier) -> Result<(), BookError> {
+pub fn store(
+    book: &Book,
+    source: &str,
+    file: &str,
+    found: BrokenFile,
+    earlier: Earlier,
+    counted: &Reasons,
+) -> Result<Reasons, BookError> {
     let path = Path::from(format!("quarantine/source={source}/{:016x}.jsonl", xxh3_64(file.as_bytes())));
     let before = book.get(&path)?;
     let mut all = found;
@@ -142,20 +151,26 @@ pub fn store(book: &Book, source: &str, file: &str, found: BrokenFile, earlier: 
             if let Some(broken) = line.entry.filter(|broken| holds(broken) && !known(broken)) {
                 all.add(broken);
             }
-            for (reason, count) in line.more.into_iter().flatten() {
+            for (reason, count) in line.more.into_iter().flatten().filter(|_| earlier == Earlier::Whole) {
                 let more = all.more.entry(reason).or_default();
-                *more = if earlier == Earlier::Whole { count.max(*more) } else { *more + count };
+                *more = count.max(*more);
             }
         }
     }
+    if let Earlier::UpTo(_) = earlier {
+        for (reason, count) in counted {
+            *all.more.entry(reason.clone()).or_default() += count;
+        }
+    }
     let text = all.to_json_lines(file);
-    if before.as_ref().is_some_and(|before| before == text.as_bytes()) {
-        return Ok(());
+    if before.as_ref().is_none_or(|before| before != text.as_bytes()) {
+        if !text.is_empty() {
+            book.put(&path, text.into())?;
+        } else if before.is_some() {
+            book.delete(&path)?;
+        }
     }
-    if text.is_empty() {
-        return if before.is_some() { book.delete(&path) } else { Ok(()) };
-    }
-    book.put(&path, text.into())
+    Ok(all.more)
 }
 
 /// What is in quarantine of a source, with the file of each entry.
@@ -332,15 +347,39 @@ mod tests {
             entries.iter().cloned().for_each(|broken| file.add(broken));
             file
         };
-        store(&book, "s", "a.jsonl", of(&[broken(2, "x"), broken(9, "cut")]), Earlier::Whole).unwrap();
+        store(&book, "s", "a.jsonl", of(&[broken(2, "x"), broken(9, "cut")]), Earlier::Whole, &Reasons::new()).unwrap();
         let first = lines();
         assert_eq!(first.len(), 2);
-        store(&book, "s", "a.jsonl", of(&[broken(9, "cut"), broken(2, "x")]), Earlier::Whole).unwrap();
+        store(&book, "s", "a.jsonl", of(&[broken(9, "cut"), broken(2, "x")]), Earlier::Whole, &Reasons::new()).unwrap();
         assert_eq!(lines(), first);
-        store(&book, "s", "a.jsonl", of(&[broken(12, "y")]), Earlier::UpTo(8)).unwrap();
+        store(&book, "s", "a.jsonl", of(&[broken(12, "y")]), Earlier::UpTo(8), &Reasons::new()).unwrap();
         assert_eq!(lines().len(), 2);
-        store(&book, "s", "a.jsonl", of(&[broken(2, "z")]), Earlier::Whole).unwrap();
+        store(&book, "s", "a.jsonl", of(&[broken(2, "z")]), Earlier::Whole, &Reasons::new()).unwrap();
         assert_eq!(lines().len(), 3);
+    }
+
+    /// A run that died after quarantine was written, and before it was noted how
+    /// far the file had been read, finds the same lines again.
+    #[test]
+    fn what_is_only_counted_is_counted_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open_for_writing(dir.path(), "").unwrap();
+        let lines = |range: std::ops::Range<u64>| {
+            let mut file = BrokenFile::default();
+            range.for_each(|line| file.add(broken(line, "x")));
+            file
+        };
+        let most = MOST as u64;
+        let of = |count: u64| Reasons::from([("not_json".to_owned(), count)]);
+        let first = store(&book, "s", "a", lines(0..most + 500), Earlier::Whole, &Reasons::new()).unwrap();
+        assert_eq!(first, of(500));
+        for _ in 0..3 {
+            let found = lines(most + 500..most + 800);
+            let second = store(&book, "s", "a", found, Earlier::UpTo(most + 499), &first).unwrap();
+            assert_eq!(second, of(800));
+        }
+        let text = book.get(&book.list(&Path::from("quarantine")).unwrap()[0]).unwrap().unwrap();
+        assert!(text.ends_with(b"\"more\":{\"not_json\":800}}\n"));
     }
 
     #[test]

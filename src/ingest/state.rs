@@ -19,6 +19,7 @@ use super::framing::Progress;
 use crate::{
     book::{Book, BookError},
     config::{Privacy, Source},
+    tally::Reasons,
 };
 
 /// One source's files, as the last run left them.
@@ -47,6 +48,10 @@ pub struct FileState {
     /// For `auto`: what it was taken for.
     #[serde(default)]
     pub format: Option<String>,
+    /// Broken entries up to there that are only counted, by reason: what is in
+    /// quarantine may be of a later run that did not come to its end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more_broken: Reasons,
     /// Of a window over HTTP: when it was read to its end, in microseconds; none
     /// where it changed meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -211,8 +211,9 @@ impl Table<'_> {
         }
         let state_of = |day| state.files.get(&Window::name_of(&endpoint, day));
         let asked_at = |day| state_of(day)?.asked_at.map(Instant::from_micros);
+        let known = known_days(state, &endpoint).min();
         let mut tasks = Vec::new();
-        for (day, is_wanted) in http::wanted(remote, self.options.now, asked_at) {
+        for (day, is_wanted) in http::wanted(remote, self.options.now, known, asked_at) {
             if is_wanted {
                 if self.pulls.begin(&source.name, day, tasks.len()) {
                     tasks.push(Task::of_window(source, Window { endpoint: endpoint.clone(), day }));
@@ -232,9 +233,8 @@ impl Table<'_> {
         state: &SourceState,
     ) -> Vec<Task<'s>> {
         let Some(remote) = &source.remote else { return Vec::new() };
-        let known = state.files.keys().filter_map(|name| Day::parse(name.rsplit_once('#')?.1));
-        let wanted = http::wanted(remote, self.options.now, |_| None).into_iter().map(|(day, _)| day);
-        let days: BTreeSet<Day> = known.chain(wanted).collect();
+        let wanted = http::wanted(remote, self.options.now, None, |_| None).into_iter().map(|(day, _)| day);
+        let days: BTreeSet<Day> = known_days(state, endpoint).chain(wanted).collect();
         let is_near = |day: &Day| {
             self.options.again.as_ref().is_none_or(|again| {
                 // A request whose versions lie across midnight.
@@ -362,7 +362,7 @@ impl Table<'_> {
         seams: &Seams,
     ) -> Result<(), IngestError> {
         let Some(book) = self.writable() else { return Ok(()) };
-        for (task, file) in tasks.iter().zip(files) {
+        for (task, mut file) in tasks.iter().zip(files) {
             let name = task.source.name.as_str();
             if !withdrawal.reads_all_of(name) {
                 continue; // Only some of its records were looked at.
@@ -371,8 +371,11 @@ impl Table<'_> {
             if withdrawal.is_some() && file.failure.is_none() {
                 earlier = Earlier::Nothing; // The options that it was refused by may be others now.
             }
-            quarantine::store(book, name, &task.name, file.broken, earlier)?;
-            if let Some(state) = states.get_mut(name) {
+            let state = states.get_mut(name);
+            let before = state.as_ref().and_then(|state| state.files.get(&task.name));
+            let counted = before.map(|before| before.more_broken.clone()).unwrap_or_default();
+            file.state.more_broken = quarantine::store(book, name, &task.name, file.broken, earlier, &counted)?;
+            if let Some(state) = state {
                 if file.failure.is_none() || file.state.incomplete.is_some() {
                     state.files.insert(task.name.clone(), file.state);
                 }
@@ -390,6 +393,11 @@ impl Table<'_> {
         }
         Ok(())
     }
+}
+
+/// The days of an endpoint that were ever asked for.
+fn known_days(state: &SourceState, endpoint: &Endpoint) -> impl Iterator<Item = Day> {
+    state.files.keys().filter_map(|name| Window::day_of(endpoint, name))
 }
 
 fn failure(source: &Source, file: Option<&str>, message: String) -> Note {

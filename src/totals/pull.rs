@@ -209,7 +209,7 @@ impl Pull<'_> {
     fn read_files(&mut self, state: &mut State, present: &BTreeSet<Day>, floor: Option<Day>) -> Result<(), String> {
         let recorded = Recorded::list(self.config, self.source)?;
         let digest = recorded.digest();
-        if state.files == digest && state.days().all(|day| present.contains(&day)) {
+        if !self.options.again && state.files == digest && state.days().all(|day| present.contains(&day)) {
             self.totals.is_as_before = true;
             return Ok(());
         }
@@ -243,8 +243,8 @@ impl Pull<'_> {
         present: &BTreeSet<Day>,
         floor: Option<Day>,
     ) -> Result<(), String> {
-        let now = self.options.now;
-        let wanted = Wanted { remote, state, present, floor, now }.days(self.teller);
+        let Options { again, now, .. } = *self.options;
+        let wanted = Wanted { remote, state, present, floor, again, now }.days(self.teller);
         let told = ask::told(self.source, self.teller, now);
         for window in windows(&wanted, self.teller.longest()) {
             self.watch.file(&format!("{} {} to {}", self.source.name, window.from, window.until.previous()));
@@ -330,6 +330,8 @@ struct Wanted<'w> {
     state: &'w State,
     present: &'w BTreeSet<Day>,
     floor: Option<Day>,
+    /// Settled days, too.
+    again: bool,
     now: Instant,
 }
 
@@ -337,10 +339,12 @@ impl Wanted<'_> {
     fn days(&self, teller: &dyn Teller) -> Vec<Day> {
         let (today, reach) = (self.now.day(), teller.reach());
         let back = |days: i32| Day::from_days(today.days() - days);
-        let since = self.remote.since.unwrap_or_else(|| back(DAYS_BACK));
+        // After a long time without an answer, the days since the first are still wanted.
+        let first = || self.state.days().next().map_or_else(|| back(DAYS_BACK), |first| first.min(back(DAYS_BACK)));
+        let since = self.remote.since.unwrap_or_else(first);
         let from = since.max(reach.back.map_or(since, back)).max(self.floor.unwrap_or(since));
         let until = if reach.is_open_told { today.next() } else { today };
-        days_of(Days { from, until }).filter(|&day| !self.is_settled(day)).collect()
+        days_of(Days { from, until }).filter(|&day| self.again || !self.is_settled(day)).collect()
     }
 
     /// Whether it was told after the time in which it may be told differently.

@@ -72,7 +72,10 @@ impl Case {
     }
 
     fn pull(&self, bill: &Bill, now: &str) -> (SourceTotals, Vec<String>, Result<(), String>) {
-        let options = Options { source: None, dry_run: false, again: false, now: at(now) };
+        self.pull_by(bill, &Options { source: None, dry_run: false, again: false, now: at(now) })
+    }
+
+    fn pull_by(&self, bill: &Bill, options: &Options) -> (SourceTotals, Vec<String>, Result<(), String>) {
         let source = &self.config.totals[0];
         let names = Names::of(&self.config);
         let mut pull = Pull {
@@ -81,7 +84,7 @@ impl Case {
             teller: sources::by_name(&source.format).unwrap(),
             book: Some(&self.book),
             names: &names,
-            options: &options,
+            options,
             watch: &Silent,
             totals: SourceTotals::default(),
             notes: Vec::new(),
@@ -186,6 +189,36 @@ fn without_its_state_a_source_is_asked_for_everything_and_the_book_stays_the_sam
 }
 
 #[test]
+fn settled_days_are_asked_for_again_where_that_is_wanted() {
+    let case = Case::new("since = \"2026-11-12\"\nlookback = \"1d\"");
+    let bill = Bill::default();
+    bill.put("2026-11-12", "1");
+    assert_eq!(case.pull(&bill, NIGHT).2, Ok(()));
+    bill.put("2026-11-12", "9");
+    assert_eq!(case.pull(&bill, NIGHT).0.restated, []);
+    let options = Options { source: Some("bill".to_owned()), dry_run: false, again: true, now: at(NIGHT) };
+    assert_eq!(case.pull_by(&bill, &options).0.restated, [day("2026-11-12")]);
+    assert_eq!(case.shown()[0], "2026-11-12 $9.00");
+}
+
+/// A token that had expired for six weeks.
+#[test]
+fn days_that_were_never_told_are_asked_for_however_long_ago_they_were() {
+    let case = Case::new("");
+    let bill = Bill::default();
+    bill.put("2026-11-15", "1");
+    assert_eq!(case.pull(&bill, NIGHT).2, Ok(()));
+    bill.put("2026-11-20", "7");
+    bill.fails_from.replace(Some(day("2026-11-17")));
+    assert!(case.pull(&bill, "2026-11-30T02:00:00Z").2.is_err());
+    bill.fails_from.replace(None);
+    assert_eq!(case.pull(&bill, "2026-12-28T02:00:00Z").2, Ok(()));
+    assert!(case.shown().contains(&"2026-11-20 $7.00".to_owned()), "{:?}", case.shown());
+    let days = case.shown().len();
+    assert_eq!(days, usize::try_from(day("2026-12-28").days() - day("2026-10-17").days()).unwrap());
+}
+
+#[test]
 fn days_in_a_row_are_asked_for_together() {
     let days: Vec<Day> = [1, 2, 3, 4, 8, 9].map(Day::from_days).to_vec();
     let spans = |longest| {
@@ -210,6 +243,7 @@ fn only_days_that_the_provider_knows_are_asked_for() {
             state: &State::default(),
             present: &BTreeSet::new(),
             floor: floor.map(day),
+            again: false,
             now: at(NIGHT),
         };
         let days = wanted.days(sources::by_name(format).unwrap());
