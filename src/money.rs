@@ -6,7 +6,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 /// An amount in US dollars, exact to the pico-dollar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -189,8 +189,12 @@ fn scale(digits: i128, power: i64, rest_is_zero: bool) -> Result<(i128, bool), P
         };
         let (quotient, remainder) = (digits / divisor, digits % divisor);
         let exact = remainder == 0 && rest_is_zero;
-        let twice = remainder * 2;
-        let up = twice > divisor || (twice == divisor && (!rest_is_zero || quotient % 2 == 1));
+        // The remainder has up to 38 digits: twice as much would not fit.
+        let up = match remainder.cmp(&(divisor - remainder)) {
+            Ordering::Greater => true,
+            Ordering::Equal => !rest_is_zero || quotient % 2 == 1,
+            Ordering::Less => false,
+        };
         return Ok((quotient + i128::from(up), exact));
     };
     10_i128
@@ -238,6 +242,8 @@ mod tests {
     #[test]
     fn rounds_half_to_even_at_the_twelfth_digit() {
         let rounded = |text: &str| Usd::parse_rounded(text.as_bytes(), 0).unwrap().pico();
+        assert_eq!(rounded(&format!("9.{}e-13", "9".repeat(37))), 1);
+        assert_eq!(rounded(&format!("4.{}e-13", "9".repeat(37))), 0);
         assert_eq!(rounded("0.00022500000000000002"), 225_000_000);
         assert_eq!(rounded("2.5e-06"), 2_500_000);
         assert_eq!(rounded("0.0000000000005"), 0);

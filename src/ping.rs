@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::{Client, Url, redirect::Policy};
 
 /// Why the other program was not told. Never a reason for a night to fail.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,8 @@ pub enum PingError {
     Unreachable { host: String, cause: String },
     #[error("`{host}` of `ping_url` answered {status}")]
     Status { host: String, status: u16 },
+    #[error("`{host}` of `ping_url` answered {status}, which leads elsewhere: write the address that it leads to")]
+    Elsewhere { host: String, status: u16 },
 }
 
 /// How long one request may take, and how many there are.
@@ -41,7 +43,8 @@ pub fn ping(url: &str, is_ok: bool) -> Result<(), PingError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| no_client(&error))?;
     let agent = concat!("spendbook/", env!("CARGO_PKG_VERSION"));
-    let client = Client::builder().timeout(TIMEOUT).user_agent(agent).build();
+    // Who is led elsewhere would tell the address to whoever is there.
+    let client = Client::builder().timeout(TIMEOUT).user_agent(agent).redirect(Policy::none()).build();
     let client = client.map_err(|error| no_client(&error.without_url()))?;
     runtime.block_on(request(&client, &url))
 }
@@ -52,10 +55,13 @@ async fn request(client: &Client, url: &Url) -> Result<(), PingError> {
     loop {
         let failure = match client.get(url.clone()).send().await {
             Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) if answer.status().is_redirection() => {
+                PingError::Elsewhere { host: host.clone(), status: answer.status().as_u16() }
+            }
             Ok(answer) => PingError::Status { host: host.clone(), status: answer.status().as_u16() },
             Err(error) => PingError::Unreachable { host: host.clone(), cause: cause(error) },
         };
-        let may_pass = !matches!(failure, PingError::Status { status: ..500, .. });
+        let may_pass = !matches!(failure, PingError::Status { status: ..500, .. } | PingError::Elsewhere { .. });
         if tries == TRIES || !may_pass {
             return Err(failure);
         }
@@ -127,6 +133,8 @@ mod tests {
         check(&["204 No Content"], false, &[FAIL], "");
         check(&["503 Busy", "200 OK"], true, &[OK, OK], "");
         check(&["500 Oh", "500 Oh"], true, &[OK, OK], "`127.0.0.1` of `ping_url` answered 500");
+        let led = "`127.0.0.1` of `ping_url` answered 302, which leads elsewhere: write the address that it leads to";
+        check(&["302 Found\r\nLocation: http://127.0.0.1:1/"], true, &[OK], led);
         check(&["404 Not Found"], false, &[FAIL], "`127.0.0.1` of `ping_url` answered 404");
     }
 

@@ -71,8 +71,10 @@ pub type Outcome = BTreeMap<KeptTable, Pruned>;
 /// # Errors
 /// Where the book cannot be read or written.
 pub fn run(config: &Config, book: &Book, now: Instant, dry_run: bool) -> Result<Outcome, PruneError> {
-    if [DayTable::Usage, DayTable::Checks].into_iter().any(|table| has_moves(book, table)) {
-        return Err(PruneError::Unfinished);
+    for table in [DayTable::Usage, DayTable::Checks] {
+        if !book.list(&table.moves())?.is_empty() {
+            return Err(PruneError::Unfinished);
+        }
     }
     let before = Floors::read(book)?;
     let mut floors = before.clone();
@@ -109,10 +111,6 @@ pub fn run(config: &Config, book: &Book, now: Instant, dry_run: bool) -> Result<
         outcome.insert(table, pruned);
     }
     Ok(outcome)
-}
-
-fn has_moves(book: &Book, table: DayTable) -> bool {
-    book.list(&table.moves()).is_ok_and(|files| !files.is_empty())
 }
 
 /// The files of a table below its floor.

@@ -101,7 +101,7 @@ impl Instant {
             chrono::LocalResult::None => {
                 // Clocks jump by at most a few hours: the first minute that exists.
                 (1..=24 * 60)
-                    .map(|minutes| local + chrono::Duration::minutes(minutes))
+                    .filter_map(|minutes| local.checked_add_signed(chrono::Duration::minutes(minutes)))
                     .find_map(|later| zone.from_local_datetime(&later).earliest())
                     .map(|time| Self(time.timestamp_micros()))
             }
@@ -270,6 +270,8 @@ mod tests {
         ] {
             check(nonsense, Tz::UTC, None);
         }
+        // Beyond what a calendar holds, once its zone is taken off.
+        check("+262142-12-31 23:59:59", Tz::America__New_York, None);
     }
 
     #[test]

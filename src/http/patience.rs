@@ -32,8 +32,9 @@ impl Patience {
         let doubled = self.first.saturating_mul(1 << (tries - 1).min(16));
         // Half of it by chance, so that many clients do not come back together.
         let own = doubled / 2 + part_of(doubled / 2, RandomState::new().hash_one(tries));
-        let wait = asked.map_or(own, |asked| asked + part_of(self.first, RandomState::new().hash_one(tries)));
-        (since_first + wait <= self.total).then_some(wait)
+        let wait =
+            asked.map_or(own, |asked| asked.saturating_add(part_of(self.first, RandomState::new().hash_one(tries))));
+        (since_first.saturating_add(wait) <= self.total).then_some(wait)
     }
 }
 
@@ -72,5 +73,6 @@ mod tests {
         }
         assert_eq!(asked(3600, 0), None);
         assert_eq!(asked(120, 200), None);
+        assert_eq!(patience.wait(1, Some(Duration::MAX), SECOND), None);
     }
 }

@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use lettre::{
     Address,
     transport::smtp::{
@@ -229,15 +230,11 @@ impl<'c> Server<'c> {
     /// repeat what it was sent; the password is not told on.
     fn answer(&self, error: &SmtpError) -> Option<String> {
         let code = error.status()?;
-        let text = error.source().map(ToString::to_string).unwrap_or_default();
-        let text = one_line(&text, LONGEST_ANSWER);
-        let is_secret = |word: &str| {
-            let is_long_code = word.len() >= 16
-                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
-            self.login.as_ref().is_some_and(|(_, password)| is_long_code || word.contains(password.expose()))
-        };
-        let words: Vec<&str> = text.split(' ').map(|word| if is_secret(word) { "…" } else { word }).collect();
-        Some(format!("{code} {}", words.join(" ")).trim_end().to_owned())
+        let mut text = error.source().map(ToString::to_string).unwrap_or_default();
+        if let Some((username, password)) = &self.login {
+            text = without_password(&text, username, password.expose());
+        }
+        Some(format!("{code} {}", one_line(&text, LONGEST_ANSWER)).trim_end().to_owned())
     }
 }
 
@@ -365,6 +362,31 @@ impl Connection<'_, '_> {
     }
 }
 
+/// A text without the password, as it is and as logins encode it, and without
+/// whatever else may be an encoded login.
+fn without_password(text: &str, username: &str, password: &str) -> String {
+    let encoded = |secret: &str| BASE64_STANDARD_NO_PAD.encode(secret);
+    let mut text = text.to_owned();
+    for secret in [encoded(&format!("\0{username}\0{password}")), encoded(password), password.to_owned()] {
+        if !secret.is_empty() {
+            text = text.replace(&secret, "…");
+        }
+    }
+    let is_of_code = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/' | '=');
+    let mut told = String::new();
+    let mut rest = text.as_str();
+    while let Some(letter) = rest.chars().next() {
+        let end = rest.find(|other| is_of_code(other) != is_of_code(letter)).unwrap_or(rest.len());
+        let (part, behind) = rest.split_at(end);
+        told.push_str(if is_of_code(letter) && part.len() >= SHORTEST_CODE { "…" } else { part });
+        rest = behind;
+    }
+    told
+}
+
+/// Words of so many letters and digits may be an encoded login.
+const SHORTEST_CODE: usize = 16;
+
 /// What this machine calls itself: many relays refuse `localhost`.
 fn hello(smtp: &Smtp, from: &Mailbox) -> ClientId {
     let domain = from.address.rsplit_once('@').map(|(_, domain)| domain.to_owned());
@@ -409,4 +431,26 @@ fn io_cause(error: &SmtpError) -> Option<&std::io::Error> {
 /// What is behind an error, without the library's own words for it.
 fn causes(error: &SmtpError) -> String {
     one_line(&error.source().map_or_else(|| error.to_string(), ToString::to_string), LONGEST_ANSWER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_server_repeats_the_password_is_not_in_it() {
+        for (password, said, expect) in [
+            (
+                "secret123",
+                "5.5.1 unrecognized: \"AUTH PLAIN AGJvYgBzZWNyZXQxMjM=\"",
+                "5.5.1 unrecognized: \"AUTH PLAIN …=\"",
+            ),
+            ("secret12", "no `c2VjcmV0MTI=`", "no `…=`"),
+            ("pass with blanks", "you said <pass with blanks>.", "you said <…>."),
+            ("x", "<AGJvYgBub3RpdAAAAAAA> for user@relay.example.com", "<…> for user@relay.e…ample.com"),
+            ("", "535 5.7.8 bad login", "535 5.7.8 bad login"),
+        ] {
+            assert_eq!(without_password(said, "bob", password), expect);
+        }
+    }
 }
