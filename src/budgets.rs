@@ -24,7 +24,7 @@ use crate::{
     time::Instant,
 };
 
-pub use forecast::{Forecast, Method, Projection, Unforeseen};
+pub use forecast::{Forecast, Method, Projection, Unforeseen, WEEKS_BACK};
 pub use spend::{Ledger, Lines, Silence, SpendRow, divide};
 pub use timeline::{Amount, Timeline};
 

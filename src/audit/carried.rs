@@ -124,17 +124,10 @@ impl<'t> Told<'t> {
 /// The first day whose totals matter for a day: that of the longest period it
 /// is in, or the first of all where something rolls over.
 fn needed_from(budgets: &[(Scope, Timeline)], day: Day) -> Day {
-    let mut first = day;
-    for (_, timeline) in budgets {
-        if timeline.rolls_over() {
-            return Instant::EARLIEST.day();
-        }
-        // A budget that begins on the day begins to count on it.
-        for at in [day.start(), day.end().plus_micros(-1)] {
-            first = timeline.span_at(at).map_or(first, |(_, span)| first.min(span.from.day()));
-        }
-    }
-    first
+    // A budget that begins on the day begins to count on it.
+    let ends = [day.start(), day.end().plus_micros(-1)];
+    let needed = budgets.iter().flat_map(|(_, timeline)| ends.map(|at| timeline.first_needed(at, 0)));
+    needed.flatten().map(Instant::day).fold(day, Day::min)
 }
 
 /// The budgets that apply at some instant of a day, and are reached at its end.
@@ -156,7 +149,7 @@ pub(super) fn allowances(
             if !ledger.knows_from(amount.from) {
                 continue; // What was spent of it before is not known any more.
             }
-            let rolls_over = timeline.at(span.until.plus_micros(-1)).is_some_and(|budget| budget.rollover);
+            let rolls_over = timeline.rolls_over();
             let statement = if rolls_over { ledger.statement(scope, timeline, at.plus_micros(-1))? } else { None };
             let limit = statement.map_or(amount.amount, |statement| statement.budget());
             let spent_until = |until: Instant| {

@@ -22,8 +22,8 @@ use crate::{
 const STEP_MICROS: i64 = 900_000_000;
 const DAY_MICROS: f64 = 86_400_000_000.0;
 const HOURS_OF_WEEK: usize = 7 * 24;
-/// How many past weeks show how a week goes.
-const MOST_WEEKS: i32 = 8;
+/// How many weeks before a period show how a week goes.
+pub const WEEKS_BACK: i32 = 8;
 const FEWEST_WEEKS: i32 = 2;
 /// The part of a period that must be known where there are no past weeks, and
 /// for which the past weeks count where there are.
@@ -166,7 +166,7 @@ impl Week {
     fn of_past(ask: &Ask<'_>, spends: &impl Fn(Instant, Instant) -> Vec<Spend>) -> Option<Self> {
         let first = ask.span.first;
         let back = |weeks: i32| Day::from_days(first.days() - weeks * 7);
-        let spends = spends(ask.calendar.start_of(back(MOST_WEEKS)), ask.span.from);
+        let spends = spends(ask.calendar.start_of(back(WEEKS_BACK)), ask.span.from);
         // A team that is new has no weeks before it began.
         let begins = spends.iter().map(|spend| spend.bucket).min()?;
         let weeks = (first.days() - ask.calendar.day_of(begins).days()) / 7;

@@ -1,7 +1,10 @@
 //! What was spent: sums of a roll-up by period, the teams' parts of shared
 //! keys, and the statement that follows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use super::{Gap, Scope, Statement, Timeline, TooLarge, forecast};
 use crate::{
@@ -58,6 +61,8 @@ pub struct Ledger<'a> {
     stale: Vec<Day>,
     /// What was spent before is not known any more.
     spend_from: Option<Instant>,
+    /// When the first of all spend was, also of that which is not in `rows`.
+    begins: Option<Instant>,
 }
 
 /// Where the spend of a period comes from, each kind a line of its own.
@@ -145,16 +150,25 @@ impl Scope {
 struct Term<'t> {
     calendar: Calendar,
     span: PeriodSpan,
-    budget: &'t Budget,
+    /// The budget as the period begins, where that takes what was left.
+    receives: Option<&'t Budget>,
     amount: Usd,
     from: Instant,
 }
 
 fn term(timeline: &Timeline, at: Instant) -> Option<Term<'_>> {
-    let budget = timeline.at(at)?;
     let (calendar, span) = timeline.span_at(at)?;
     let amount = timeline.amount_in(calendar, &span)?;
-    Some(Term { calendar, span, budget, amount: amount.amount, from: amount.from })
+    let receives = timeline.at(span.from).filter(|budget| budget.rollover);
+    Some(Term { calendar, span, receives, amount: amount.amount, from: amount.from })
+}
+
+impl Term<'_> {
+    /// What it takes of what was left, up to the cap.
+    fn received(&self, left: Usd) -> Usd {
+        let cap = self.receives.map(|budget| budget.rollover_cap.unwrap_or(self.amount));
+        cap.map_or(Usd::ZERO, |cap| left.min(cap).max(Usd::ZERO))
+    }
 }
 
 impl<'a> Ledger<'a> {
@@ -174,7 +188,15 @@ impl<'a> Ledger<'a> {
         for (place, team) in rows.iter().enumerate().filter_map(|(place, row)| Some((place, row.team?))) {
             by_team.entry(team).or_default().push(place);
         }
-        Self { rows, by_team, pools, seen_until, silent, stale: Vec::new(), spend_from: None }
+        let begins = rows.first().map(|row| row.bucket);
+        Self { rows, by_team, pools, seen_until, silent, stale: Vec::new(), spend_from: None, begins }
+    }
+
+    /// Of rows that are not everybody's: with the instant of the first of all,
+    /// before which no period has left anything.
+    #[must_use]
+    pub fn with_first(self, begins: Option<Instant>) -> Self {
+        Self { begins, ..self }
     }
 
     /// With the UTC days whose charges are not there, or not of their usage:
@@ -201,9 +223,10 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// Where a sum is too large.
     pub fn statement(&self, scope: &Scope, timeline: &Timeline, at: Instant) -> Result<Option<Statement>, TooLarge> {
-        let Some(Term { calendar, span, budget, amount, from }) = term(timeline, at) else { return Ok(None) };
+        let (Some(budget), Some(term)) = (timeline.at(at), term(timeline, at)) else { return Ok(None) };
+        let rolled_over = self.rolled_over(scope, timeline, &term)?;
+        let Term { calendar, span, amount, from, .. } = term;
         let too_large = || TooLarge { scope: scope.clone(), period: span.name.clone() };
-        let rolled_over = self.rolled_over(scope, timeline, &span)?;
         let lines = self.lines(scope, &span, from)?;
         let spend = lines.total().ok_or_else(too_large)?;
         let gaps = self.gaps(scope, &lines, &span, from);
@@ -300,34 +323,27 @@ impl<'a> Ledger<'a> {
         Ok(lines)
     }
 
-    /// What was left of the periods before: of each what it had and did not
-    /// spend, up to the cap, which is a whole period's amount where none is
-    /// set. Periods before the first row have left nothing, nor have those of
-    /// which something was pruned.
-    fn rolled_over(&self, scope: &Scope, timeline: &Timeline, span: &PeriodSpan) -> Result<Usd, TooLarge> {
-        let Some(first) = self.rows.first().map(|row| row.bucket) else { return Ok(Usd::ZERO) };
-        let mut terms: Vec<Term<'_>> = Vec::new();
-        let mut receives = term(timeline, span.from);
-        while let Some(next) = receives {
-            let begins = next.span.from;
-            let before = term(timeline, begins.plus_micros(-1)).filter(|before| self.knows_from(before.from));
-            let is_chained = next.budget.rollover && first < begins;
-            terms.push(next);
-            receives = if is_chained { before } else { None };
-        }
+    /// What was left of the periods before a term: of each what it had and did
+    /// not spend, up to the cap, which is a whole period's amount where none is
+    /// set. Periods before the first spend have left nothing, nor have those of
+    /// which something was pruned. Whether a period takes what was left is
+    /// decided as it begins, for good: what changes in it later is of the next.
+    fn rolled_over(&self, scope: &Scope, timeline: &Timeline, of: &Term<'_>) -> Result<Usd, TooLarge> {
+        let Some(first) = self.begins else { return Ok(Usd::ZERO) };
+        let before = |term: &Term<'_>| {
+            let is_chained = term.receives.is_some() && first < term.span.from;
+            let before = is_chained.then(|| self::term(timeline, term.span.from.plus_micros(-1)))?;
+            before.filter(|before| self.knows_from(before.from))
+        };
         let mut left = Usd::ZERO;
-        for (index, term) in terms.iter().enumerate().rev() {
-            let cap = term.budget.rollover_cap.unwrap_or(term.amount);
-            let rolled = if term.budget.rollover { left.min(cap).max(Usd::ZERO) } else { Usd::ZERO };
-            if index == 0 {
-                return Ok(rolled);
-            }
+        let terms: Vec<Term<'_>> = iter::successors(before(of), before).collect();
+        for term in terms.iter().rev() {
             let too_large = || TooLarge { scope: scope.clone(), period: term.span.name.clone() };
             let spend = self.lines(scope, &term.span, term.from)?.total().ok_or_else(too_large)?;
-            let had = term.amount.checked_add(rolled).ok_or_else(too_large)?;
+            let had = term.amount.checked_add(term.received(left)).ok_or_else(too_large)?;
             left = had.checked_sub(spend).ok_or_else(too_large)?;
         }
-        Ok(Usd::ZERO)
+        Ok(of.received(left))
     }
 
     /// Totals that were pruned, more than one request in a hundred without a

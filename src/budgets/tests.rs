@@ -266,6 +266,59 @@ fn what_is_left_rolls_over_up_to_a_cap() {
     assert_eq!(statement_of(&without, &rows, "2026-02-15T00:00:00Z").unwrap().rolled_over, Usd::ZERO);
 }
 
+#[test]
+fn whether_a_period_takes_what_was_left_is_decided_as_it_begins() {
+    let budget = |from: &str, amount: &str, rolls: bool| {
+        let from = if from.is_empty() { String::new() } else { format!("valid_from = \"{from}\"\n") };
+        format!("[[teams.a.budget]]\nperiod = \"month\"\namount_usd = \"{amount}\"\n{from}rollover = {rolls}\n")
+    };
+    let rows = [row("2026-01-20T00:00:00Z", "a", "70"), row("2026-02-20T00:00:00Z", "a", "90")];
+    let rolled = |budgets: &[String], at: &str| {
+        plain(statement_of(&format!("[teams.a]\n{}", budgets.concat()), &rows, at).unwrap().rolled_over)
+    };
+    // February begins with a budget that takes what January left, ends with one
+    // that does not, and March begins with one that does again.
+    let on_and_off = [budget("", "100", true), budget("2026-02-10", "100", false), budget("2026-03-01", "100", true)];
+    assert_eq!(rolled(&on_and_off, "2026-02-09T00:00:00Z"), "30");
+    assert_eq!(rolled(&on_and_off, "2026-02-20T00:00:00Z"), "30");
+    assert_eq!(rolled(&on_and_off, "2026-03-20T00:00:00Z"), "40");
+    // The other way round, February takes nothing, also when March asks.
+    let off_and_on = [budget("", "100", false), budget("2026-02-10", "100", true)];
+    assert_eq!(rolled(&off_and_on, "2026-02-20T00:00:00Z"), "0");
+    assert_eq!(rolled(&off_and_on, "2026-03-20T00:00:00Z"), "10");
+}
+
+#[test]
+fn spend_is_needed_since_ever_where_something_may_have_rolled_over() {
+    let scope = team("a");
+    let month = "period = \"month\"\namount_usd = \"100\"\n";
+    let of = |budgets: &str| budgets_of(&format!("[teams.a]\n{budgets}"), &scope);
+    let plain = of(&format!("[[teams.a.budget]]\n{month}valid_from = \"2026-02-10\"\n"));
+    let needed = |timeline: &Timeline, at: &str, weeks: i32| timeline.first_needed(instant(at), weeks);
+    assert_eq!(needed(&plain, "2026-02-09T23:59:59Z", 0), None);
+    assert_eq!(needed(&plain, "2026-02-10T00:00:00Z", 0), Some(instant("2026-02-01T00:00:00Z")));
+    assert_eq!(needed(&plain, "2026-06-20T00:00:00Z", WEEKS_BACK), Some(instant("2026-04-06T00:00:00Z")));
+    let rolled = of(&format!(
+        "[[teams.a.budget]]\n{month}rollover = true\n[[teams.a.budget]]\n{month}valid_from = \"2026-06-10\"\n"
+    ));
+    assert_eq!(needed(&rolled, "2026-06-20T00:00:00Z", WEEKS_BACK), Some(Instant::EARLIEST));
+}
+
+#[test]
+fn a_team_has_left_what_it_did_not_spend_since_anybody_spent() {
+    let config = "[teams.a]\n[[teams.a.budget]]\nperiod = \"month\"\namount_usd = \"100\"\nrollover = true\n";
+    let (other, own) = (row("2026-01-20T00:00:00Z", "b", "1"), row("2026-02-20T00:00:00Z", "a", "150"));
+    let (scope, pools, at) = (team("a"), no_pools(), instant("2026-03-15T00:00:00Z"));
+    let timeline = budgets_of(config, &scope);
+    let rolled = |rows: &[SpendRow<'static>], first: &SpendRow<'_>| {
+        let ledger = Ledger::new(rows.to_vec(), &pools, at, &[]).with_first(Some(first.bucket));
+        ledger.statement(&scope, &timeline, at).unwrap().unwrap().rolled_over
+    };
+    assert_eq!(rolled(&[other, own], &other), usd("50"));
+    assert_eq!(rolled(&[own], &other), usd("50"), "a ledger of the team alone");
+    assert_eq!(rolled(&[own], &own), usd("0"));
+}
+
 fn pool(shares: &[(&str, i64)]) -> Pool {
     Pool { name: "p".to_owned(), shares: shares.iter().map(|(team, share)| ((*team).to_owned(), *share)).collect() }
 }

@@ -13,7 +13,7 @@ use crate::{
     money::Usd,
     periods::{Calendar, PeriodSpan},
     teams::OverTime,
-    time::Instant,
+    time::{Day, Instant},
 };
 
 /// The budgets of one scope and one kind of period over time.
@@ -59,6 +59,21 @@ impl Timeline {
         let since = self.calendar(zone).period_of(now, self.period).from;
         self.known.push(since, budgets);
         Some(since)
+    }
+
+    /// From when on spend is needed for a statement of the period that an instant
+    /// is in: since so many weeks before it, for a forecast; since ever, where
+    /// something rolls over. `None` where there is no budget at the instant.
+    ///
+    /// Whether the period itself receives something depends on the budget as
+    /// it begins, and that on those of all periods before. Too much is read
+    /// at most, never too little.
+    pub fn first_needed(&self, instant: Instant, weeks_before: i32) -> Option<Instant> {
+        let (calendar, span) = self.span_at(instant)?;
+        if self.rolls_over() {
+            return Some(Instant::EARLIEST);
+        }
+        Some(calendar.start_of(Day::from_days(span.first.days() - weeks_before * 7)))
     }
 
     /// Whether what is left of a period was ever added to the next one.

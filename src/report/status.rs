@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     book::Book,
-    budgets::{self, Ledger, Lines, Scope, Silence, SpendRow, Statement, Timeline},
+    budgets::{self, Ledger, Lines, Scope, Silence, SpendRow, Statement, Timeline, WEEKS_BACK},
     charges::Behind,
     config::{Config, Key, Transport},
     floors::Floors,
@@ -75,9 +75,6 @@ pub struct Coverage {
     pub unlogged: NotLogged,
 }
 
-/// Past weeks that a forecast looks at.
-const WEEKS_BACK: i32 = 8;
-
 impl Status {
     /// Reads it from the book.
     ///
@@ -89,7 +86,8 @@ impl Status {
         let pools = history.pools(config);
         let month = Calendar { zone: config.book.timezone, week_start: config.book.week_start };
         let month = month.period_of(now, Period::Month);
-        let from = first_needed(&timelines, &month, now);
+        let needed = timelines.iter().filter_map(|(_, timeline)| timeline.first_needed(now, WEEKS_BACK));
+        let from = needed.fold(month.from, Instant::min);
 
         let last_runs = LastRuns::of(book)?;
         let buckets = sums::buckets(book, &told_apart(&timelines, config), from, Instant::LATEST)?;
@@ -190,22 +188,6 @@ pub(super) fn told_apart(timelines: &[(Scope, Timeline)], config: &Config) -> Ve
         by.extend([By::Only("key", keys), By::Only("model_billed", models)]);
     }
     by
-}
-
-/// From when spend is needed: all there is where something rolls over, else
-/// the weeks before the open periods that a forecast looks at.
-fn first_needed(timelines: &[(Scope, Timeline)], month: &PeriodSpan, now: Instant) -> Instant {
-    let mut first = month.from;
-    for (_, timeline) in timelines {
-        if timeline.at(now).is_some_and(|budget| budget.rollover) {
-            return Instant::EARLIEST;
-        }
-        if let Some((calendar, span)) = timeline.span_at(now) {
-            let back = Day::from_days(span.first.days() - WEEKS_BACK * 7);
-            first = first.min(calendar.start_of(back));
-        }
-    }
-    first
 }
 
 impl Coverage {

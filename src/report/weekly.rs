@@ -44,7 +44,7 @@ use crate::{
 
 pub(super) use page::tone;
 
-use compose::{Composed, Reading, WEEKS_BACK};
+use compose::{Composed, Reading};
 use store::{Commit, Days, Figures, Mailed, Told};
 use summary::Span;
 use week::Due;
@@ -370,6 +370,9 @@ fn failed_mails(outbox: &Outbox<'_>) -> Result<Vec<String>, WeeklyError> {
     Ok(told)
 }
 
+/// A mailed week is corrected for so long.
+const CORRECTED_WEEKS: i32 = 8;
+
 /// What was told last of each of the weeks before one.
 fn told(
     book: &Book,
@@ -377,7 +380,7 @@ fn told(
     weeks: &[(String, Days)],
     week: &PeriodSpan,
 ) -> Result<Vec<(PeriodSpan, Figures)>, WeeklyError> {
-    let since = Day::from_days(week.first.days() - WEEKS_BACK * 7);
+    let since = Day::from_days(week.first.days() - CORRECTED_WEEKS * 7);
     let mut told: BTreeMap<Days, Figures> = BTreeMap::new();
     for (slug, days) in weeks.iter().filter(|(_, (first, last))| since <= *first && *last < week.first) {
         let Some(commit) = store::load(book, slug, *days)? else { continue };

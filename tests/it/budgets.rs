@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use mail_parser::MessageParser;
 use serde_json::Value;
 
 use crate::support::{TestRun, files_below};
@@ -271,4 +272,95 @@ fn another_owner_makes_again_only_what_it_touches_and_says_what_moved() {
     let more = fs::read_to_string(run.path("spendbook.toml")).unwrap();
     run.write("spendbook.toml", more + "[teams.new]\n[[key]]\nname = \"new-prod\"\nteam = \"new\"\n");
     assert_eq!(moved(&run), (Vec::new(), Vec::new()));
+}
+
+/// Teams of whose budgets one does not roll over any more since the middle of
+/// June, and one does; `lab` has spent nothing in April.
+const ROLLING: &str = r#"
+[organization]
+finance = ["finops@example.com"]
+
+[teams.chat]
+owners = ["chat@example.com"]
+[[teams.chat.budget]]
+period = "month"
+amount_usd = "100"
+rollover = true
+[[teams.chat.budget]]
+period = "month"
+amount_usd = "100"
+valid_from = "2026-06-10"
+
+[teams.lab]
+owners = ["lab@example.com"]
+[[teams.lab.budget]]
+period = "month"
+amount_usd = "100"
+rollover = true
+"#;
+
+/// The book and source of [`CONFIG`], with other teams.
+fn with_teams(teams: &str, log: &[String]) -> TestRun {
+    let run = workspace(log);
+    run.write("spendbook.toml", CONFIG.split("[teams.chat]").next().unwrap().to_owned() + teams);
+    run
+}
+
+/// The texts of the mails that wait, by the beginning of their names.
+fn mails(run: &TestRun, begins: &str) -> Vec<String> {
+    let files = files_below(&run.path("book/outbox/pending")).into_iter();
+    let text = |bytes: Vec<u8>| MessageParser::default().parse(&bytes).unwrap().body_text(0).unwrap().into_owned();
+    files.filter(|(name, _)| name.starts_with(begins)).map(|(_, bytes)| text(bytes)).collect()
+}
+
+#[test]
+fn what_rolled_over_as_a_period_began_is_the_same_wherever_it_is_told() {
+    let monday = "2026-06-22T04:00:00Z";
+    let log = [
+        // More than eight weeks before June.
+        line(1, "2026-04-02T10:00:00Z", "chat-prod", "m", 70),
+        line(2, "2026-04-20T10:00:00Z", "chat-prod", "m", 5),
+        line(3, "2026-05-05T10:00:00Z", "chat-prod", "m", 90),
+        line(4, "2026-05-05T10:00:00Z", "lab-prod", "m", 150),
+        line(5, "2026-06-15T10:00:00Z", "chat-prod", "m", 5),
+        line(6, "2026-06-16T10:00:00Z", "chat-prod", "m", 120),
+        line(7, "2026-06-17T10:00:00Z", "chat-prod", "m", 1),
+        line(8, "2026-06-16T10:00:00Z", "lab-prod", "m", 60),
+    ];
+    // Nobody else's budget makes it read all there is.
+    let (chat, _) = ROLLING.split_once("[teams.lab]").unwrap();
+    let alone = with_teams(chat, &log);
+    for stage in ["ingest", "price"] {
+        assert_eq!(alone.run_at(monday, &[stage]).code, 0, "{stage}");
+    }
+    assert_eq!(budgets(&alone, monday), ["team chat 2026-06 126/135"]);
+    let run = with_teams(ROLLING, &log);
+    night(&run, monday);
+    // 25 left of April, so 35 of May; and of `lab` 100 of April, so 50 of May.
+    assert_eq!(budgets(&run, monday), ["team chat 2026-06 126/135", "team lab 2026-06 60/150"]);
+    let state: Value = serde_json::from_slice(&fs::read(run.path("book/budget-state.json")).unwrap()).unwrap();
+    assert_eq!(amount(&state["teams"]["chat"]["budgets"][0]["budget_usd"]), "135");
+    let exhausted = |row: &&String| row.contains("budget_exhausted");
+    assert_eq!(run.rows("violations").iter().filter(exhausted).collect::<Vec<_>>(), [""; 0]);
+    for (begins, expect) in [
+        ("weekly-2026-06-15-team-chat", &["$126.00 of $135.00"][..]),
+        ("weekly-2026-06-15-team-lab", &["$60.00 of $150.00"]),
+        ("weekly-2026-06-15-organization", &["93 %", "40 %"]),
+        ("alert-", &["$126.00 of its budget of $135.00"]),
+    ] {
+        let told = mails(&run, begins).concat().replace(['\u{a0}', '\r', '\n'], " ").replace("  ", " ");
+        assert!(expect.iter().all(|text| told.contains(text)), "{begins}: {told}");
+    }
+}
+
+#[test]
+fn finance_reads_of_a_teams_quarter_all_that_was_spent_in_it() {
+    let quarter = "[organization]\nfinance = [\"finops@example.com\"]\n[teams.chat]\n[[teams.chat.budget]]\n\
+                   period = \"quarter\"\namount_usd = \"100\"\n";
+    let log =
+        [line(1, "2026-04-02T10:00:00Z", "chat-prod", "m", 30), line(2, "2026-06-16T10:00:00Z", "chat-prod", "m", 20)];
+    let run = with_teams(quarter, &log);
+    night(&run, "2026-06-22T04:00:00Z");
+    let told = mails(&run, "weekly-").concat();
+    assert!(told.contains("50 %"), "{told}");
 }

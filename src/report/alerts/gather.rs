@@ -11,7 +11,7 @@ use super::{
 use crate::{
     audit,
     book::{Book, layout::DayTable},
-    budgets::{Ledger, Scope, Silence, SpendRow, Statement, Timeline, percent},
+    budgets::{Ledger, Scope, Silence, SpendRow, Statement, Timeline, WEEKS_BACK, percent},
     charges::Behind,
     config::{Config, Pool},
     floors::Floors,
@@ -34,8 +34,6 @@ use crate::{
 const DAY_MICROS: i64 = 86_400_000_000;
 /// An ended period is looked at for so long.
 const LOOK_BACK: i64 = 35 * DAY_MICROS;
-/// Past weeks that a forecast looks at.
-const WEEKS_BACK: i32 = 8;
 /// Days of which violations, requests of nobody and models without a price are
 /// looked for: what comes later than that is in `audit` and `status`.
 const RECENT_DAYS: i32 = 7;
@@ -149,21 +147,16 @@ pub(super) fn reached_at(ledger: &Ledger<'_>, statement: &Statement, level: u16)
     Some(quarter(after))
 }
 
-/// From when spend is needed: all there is where something rolls over, else
-/// what forecasts and spikes look at, and every period that is looked at.
+/// From when spend is needed: by spikes, and by every period that is looked at,
+/// of which the open one has a forecast.
 fn first_needed(timelines: &[(Scope, Timeline)], now: Instant) -> Instant {
-    let mut first = now.plus_micros(-LOOK_BACK);
-    for (_, timeline) in timelines {
-        if timeline.rolls_over() {
-            return Instant::EARLIEST;
-        }
-        for at in looked_at(timeline, now) {
-            let Some((calendar, span)) = timeline.span_at(at) else { continue };
-            let weeks = if span.until > now { WEEKS_BACK } else { 0 };
-            first = first.min(calendar.start_of(Day::from_days(span.first.days() - weeks * 7)));
-        }
-    }
-    first
+    let needed = timelines.iter().flat_map(|(_, timeline)| {
+        looked_at(timeline, now).into_iter().filter_map(move |at| {
+            let is_open = timeline.span_at(at).is_some_and(|(_, span)| span.until > now);
+            timeline.first_needed(at, if is_open { WEEKS_BACK } else { 0 })
+        })
+    });
+    needed.fold(now.plus_micros(-LOOK_BACK), Instant::min)
 }
 
 /// An instant in each period that is looked at: in the open one, and in those

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     book::Book,
-    budgets::{Ledger, Scope, SpendRow, Statement, Timeline, TooLarge},
+    budgets::{Ledger, Scope, SpendRow, Statement, Timeline, TooLarge, WEEKS_BACK},
     config::{Config, Pool},
     floors::Floors,
     mail::{Image, Message},
@@ -37,9 +37,6 @@ use crate::{
     time::{Day, Instant},
 };
 
-/// Weeks that a forecast looks back, and a correction too.
-pub(super) const WEEKS_BACK: i32 = 8;
-
 /// What everybody's mails are made from.
 #[derive(Debug)]
 pub(super) struct Reading<'c> {
@@ -53,6 +50,8 @@ pub(super) struct Reading<'c> {
     last_runs: LastRuns,
     /// From when on nothing was pruned.
     spend_from: Option<Instant>,
+    /// When the first spend of all was, of what is read.
+    begins: Option<Instant>,
     now: Instant,
 }
 
@@ -93,7 +92,8 @@ impl<'c> Reading<'c> {
         let stale = freshness::behind(book, from, until)?.into_keys().collect();
         let last_runs = LastRuns::of(book)?;
         let spend_from = Floors::read(book)?.spend_from();
-        Ok(Self { config, prices, timelines, pools, weeks, steps, stale, last_runs, spend_from, now })
+        let begins = steps.first();
+        Ok(Self { config, prices, timelines, pools, weeks, steps, stale, last_runs, spend_from, begins, now })
     }
 
     fn week(&self, span: &Span) -> Option<&WeekSums> {
@@ -121,6 +121,7 @@ impl<'c> Reading<'c> {
         let rows = rows.into_iter().filter(|row| row.bucket < until).collect();
         let silences = self.week(span).map(|week| week.silences.as_slice()).unwrap_or_default();
         Ledger::new(rows, &self.pools, seen_until, silences)
+            .with_first(self.begins)
             .with_stale(self.stale.iter().copied())
             .with_spend_from(self.spend_from)
     }
@@ -136,9 +137,8 @@ impl<'c> Reading<'c> {
             let mut rows = self.steps.rows(names.iter().map(String::as_str));
             // A percentage needs no weeks to compare with.
             let at = span.week.until.plus_micros(-1);
-            let rolls_over = timeline.at(at).is_some_and(|budget| budget.rollover);
-            if let Some((_, period)) = timeline.span_at(at).filter(|_| !rolls_over) {
-                rows.retain(|row| period.from <= row.bucket);
+            if let Some(first) = timeline.first_needed(at, 0) {
+                rows.retain(|row| first <= row.bucket);
             }
             let statement = self.ledger(rows, span).statement(&scope, timeline, at)?;
             Ok(statement.map(|statement| ((*team).clone(), statement.percent())))
@@ -301,20 +301,18 @@ impl<'c> Reading<'c> {
     }
 }
 
-/// From when spend is needed: all there is where something rolls over, else the
-/// weeks that forecasts and corrections look back to.
+/// From when spend is needed: by corrections, by the budgets of each plan's scope
+/// with their forecasts, and by those of all teams where a plan is everybody's.
 fn first_needed(timelines: &[(Scope, Timeline)], plans: &[Plan]) -> Instant {
     let mut first = plans.iter().map(Plan::first).min().unwrap_or(Instant::LATEST);
     for plan in plans {
-        for (_, timeline) in timelines.iter().filter(|(scope, _)| *scope == plan.scope) {
-            let ends = [plan.span.week.from, plan.span.week.until.plus_micros(-1)];
-            for at in ends {
-                if timeline.at(at).is_some_and(|budget| budget.rollover) {
-                    return Instant::EARLIEST;
-                }
-                if let Some((calendar, span)) = timeline.span_at(at) {
-                    first = first.min(calendar.start_of(Day::from_days(span.first.days() - WEEKS_BACK * 7)));
-                }
+        let is_all = plan.scope == Scope::Organization;
+        let ends = [plan.span.week.from, plan.span.week.until.plus_micros(-1)];
+        for (scope, timeline) in timelines {
+            let weeks = if *scope == plan.scope { WEEKS_BACK } else { 0 };
+            if *scope == plan.scope || (is_all && matches!(scope, Scope::Team(_))) {
+                let needed = ends.into_iter().filter_map(|at| timeline.first_needed(at, weeks));
+                first = needed.fold(first, Instant::min);
             }
         }
     }

@@ -184,6 +184,11 @@ impl Steps {
         self
     }
 
+    /// When the first of all were.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.by_team.values().flatten().map(|step| step.at).min()
+    }
+
     /// Those of some teams, as a ledger takes them.
     pub(super) fn rows<'s>(&'s self, teams: impl Iterator<Item = &'s str>) -> Vec<SpendRow<'s>> {
         let of = |team: &'s str| {
