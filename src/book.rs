@@ -12,6 +12,7 @@ pub mod chunks;
 pub mod layout;
 pub mod lock;
 pub mod schema;
+mod steady;
 
 use std::{
     fs, io,
@@ -28,6 +29,8 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 
 use crate::time::{Day, Instant};
+pub use steady::{FileTimes, steadily};
+
 use layout::{DayTable, LOCK_FILE, PRIVATE_DIRS, SCHEMA_VERSION, STAGED_DIR, VERSION_FILE};
 
 /// Why the book cannot be read or written.

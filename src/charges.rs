@@ -46,7 +46,7 @@ use crate::{
 pub use compare::Change;
 pub(crate) use file::DayFile;
 pub use find::{FoundRequest, find};
-pub use items::{DayItems, Item, ItemPrice, ItemSum, digest};
+pub use items::{DayItems, Item, ItemPrice, ItemSum};
 pub use state::{Behind, Cause, behind, is_digest_of_inputs, last_pricing, note_pricing};
 pub use totals::Totals;
 pub use what_if::{Difference, Estimated, Otherwise, WhatIf, what_if};

@@ -163,14 +163,6 @@ impl DayItems {
     }
 }
 
-/// The digest of a day's charges; `None` where it has none.
-///
-/// # Errors
-/// Where they cannot be read.
-pub fn digest(book: &Book, day: Day) -> Result<Option<String>, ChargesError> {
-    Ok(DayFile::open(book, DayTable::Charges, day)?.map(|charges| charges.digest().to_owned()))
-}
-
 /// Who pays, as an item has it: team, key, project, environment and purpose.
 const PAYER: [&str; 5] = ["team", "key", "project", "environment", "purpose"];
 type Payer<'f> = [Option<&'f str>; PAYER.len()];

@@ -30,7 +30,7 @@ use row::{Account, Row};
 use write::{CSV, Files, PARQUET};
 
 use crate::{
-    book::{Book, BookError, layout::DayTable},
+    book::{Book, BookError, layout::DayTable, steadily},
     charges::{self, Behind, ChargesError, DayItems},
     config::KeptTable,
     floors::Floors,
@@ -120,9 +120,6 @@ pub struct Exported {
     pub pruned_until: Option<Day>,
 }
 
-/// How often a month is read while a run replaces its days.
-const TRIES: usize = 5;
-
 /// Writes the dataset of a month.
 ///
 /// # Errors
@@ -137,24 +134,22 @@ pub fn export(book: &Book, prices: &PriceBook, options: &Options<'_>) -> Result<
         return Err(ExportError::Pruned { floor, dir });
     }
     fs::create_dir_all(&dir).map_err(|source| ExportError::Unwritable { path: dir.clone(), source })?;
-    for _ in 0..TRIES {
+    let charges = || book.written(days(book, month)?.map(|day| DayTable::Charges.file(day)));
+    let read = steadily(charges, |_| {
         let known_until = LastRuns::of(book)?.known_until();
         let mut files = Files::begin(&dir, options.version)?;
         let counts = write_days(book, prices, options, &mut files)?;
-        let behind = behind(book, month)?;
-        if !is_still(book, &counts)? {
-            continue;
-        }
-        let files = files.finish(&dir)?;
-        let about =
-            About { version: options.version, month, known_until, behind: &behind, pruned_until: floor, files: &files };
-        let path = dir.join(METADATA);
-        let text = about.to_json(&counts);
-        replace(&path, text.as_bytes()).map_err(|source| ExportError::Unwritable { path, source })?;
-        let files = [PARQUET, CSV, METADATA].map(|name| dir.join(name)).to_vec();
-        return Ok(Exported { dir, files, counts, behind, pruned_until: floor });
-    }
-    Err(ExportError::Replaced)
+        Ok::<_, ExportError>((known_until, files, counts, behind(book, month)?))
+    })?;
+    let (known_until, files, counts, behind) = read.ok_or(ExportError::Replaced)?;
+    let files = files.finish(&dir)?;
+    let about =
+        About { version: options.version, month, known_until, behind: &behind, pruned_until: floor, files: &files };
+    let path = dir.join(METADATA);
+    let text = about.to_json(&counts);
+    replace(&path, text.as_bytes()).map_err(|source| ExportError::Unwritable { path, source })?;
+    let files = [PARQUET, CSV, METADATA].map(|name| dir.join(name)).to_vec();
+    Ok(Exported { dir, files, counts, behind, pruned_until: floor })
 }
 
 /// Every day of the month that has charges, in order.
@@ -191,16 +186,6 @@ impl<'o> Options<'o> {
         let id = self.accounts.get(&item.provider).unwrap_or(&item.provider);
         Account { id, name: self.organization }
     }
-}
-
-/// Whether the days that were read are still those of the book.
-fn is_still(book: &Book, counts: &Counts) -> Result<bool, ExportError> {
-    for it in &counts.days {
-        if charges::digest(book, it.day)?.as_deref() != Some(&it.digest) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// The days of the month whose charges are not those of their usage.

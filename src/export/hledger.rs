@@ -12,9 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::steadily;
 use crate::{
-    book::{Book, BookError, layout::DayTable},
+    book::{Book, BookError, layout::DayTable, steadily},
     charges::Behind,
     config::KeptTable,
     floors::Floors,
@@ -67,8 +66,8 @@ pub struct Journal {
 /// Where the book cannot be read, or a sum is too large.
 pub fn journal(book: &Book, options: &Options) -> Result<Journal, JournalError> {
     let period = &options.period;
-    let entries =
-        steadily(book, &[DayTable::Rollup], || Entries::read(book, options))?.ok_or(JournalError::Replaced)?;
+    let entries = steadily(|| book.written_of(DayTable::Rollup), |_| Entries::read(book, options))?;
+    let entries = entries.ok_or(JournalError::Replaced)?;
     let floor = Floors::read(book)?.of(KeptTable::Rollup);
     Ok(Journal {
         unpriced: entries.all.unpriced,

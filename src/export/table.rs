@@ -26,12 +26,12 @@ use parquet::{
     errors::ParquetError,
 };
 
-use super::steadily;
 use crate::{
     book::{
-        Book, BookError,
+        Book, BookError, FileTimes,
         layout::DayTable,
         schema::{arrow_schema, table_properties},
+        steadily,
     },
     charges::Behind,
     config::KeptTable,
@@ -107,8 +107,9 @@ pub fn write<W: Write + Send>(
     begin: impl Fn() -> io::Result<W>,
 ) -> Result<(W, Written), TableExportError> {
     let files = options.files;
-    let read = || write_days(book, options, begin()?);
-    let (out, rows) = steadily(book, &[files], read)?.ok_or(TableExportError::Replaced { table: files.name() })?;
+    let read = |_: &FileTimes| write_days(book, options, begin()?);
+    let written = steadily(|| book.written_of(files), read)?;
+    let (out, rows) = written.ok_or(TableExportError::Replaced { table: files.name() })?;
     let (from, until) = options.period.map_or((Instant::EARLIEST, Instant::LATEST), |span| (span.from, span.until));
     let is_derived = matches!(files, DayTable::Charges | DayTable::Rollup);
     let behind = if is_derived { freshness::behind(book, from, until)? } else { BTreeMap::new() };

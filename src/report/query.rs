@@ -24,14 +24,12 @@ use polars::{
 
 use super::tables::{Asked, Content, DATE, TABLES, Table, TableError};
 use crate::{
-    book::{Book, BookError, layout::DayTable},
+    book::{Book, BookError, FileTimes, layout::DayTable, steadily},
     charges::{self, Behind, ChargesError},
     time::{Day, Instant},
 };
 use place::Mistake;
 
-/// How often a question is asked while a run replaces what it is about.
-const TRIES: usize = 5;
 /// Of the SQL, in a message.
 const SHOWN_LETTERS: usize = 120;
 /// Operators and conditions in one question; lists after `IN` may be longer.
@@ -101,41 +99,24 @@ pub fn query(asked: &Asked<'_>, sql: &str) -> Result<Answer, QueryError> {
     if let Some(wrong) = on_deep_stack(|| dates::compared_with_number(sql, &tables)).ok().flatten() {
         return Err(QueryError::Sql(Box::new(Mistake::at(sql, wrong))));
     }
-    for _ in 0..TRIES {
-        let before = files(asked.book, &tables)?;
-        let frames = frames(asked, &tables, &before)?;
-        let answer = answer(sql, frames);
-        if files(asked.book, &tables)? != before {
-            continue;
-        }
-        let frame = answer.map_err(|error| failure(&error, sql, &tables))?;
-        return Ok(Answer { frame, behind: behind(asked.book, &tables)? });
-    }
-    Err(QueryError::Replaced { sql: shown(sql) })
-}
-
-/// The files of a table in the order of their days, and when each was written.
-type Files = Vec<(Path, Instant)>;
-
-/// The files of each table; a made one has none.
-fn files(book: &Book, tables: &[&Table]) -> Result<Vec<Files>, BookError> {
-    let of_table = |table: &&Table| {
-        let mut files = Files::new();
-        for (_, path) in table.files(book)? {
-            if let Some(modified) = book.modified(&path)? {
-                files.push((path, modified));
-            }
-        }
-        Ok(files)
+    // Those of each table, by day; a made one has none.
+    let files = || {
+        let of_table = |table: &&Table| asked.book.written(table.files(asked.book)?.into_iter().map(|(_, path)| path));
+        tables.iter().map(of_table).collect()
     };
-    tables.iter().map(of_table).collect()
+    let frame = steadily(files, |files: &Vec<FileTimes>| {
+        let frames = frames(asked, &tables, files)?;
+        answer(sql, frames).map_err(|error| failure(&error, sql, &tables))
+    })?;
+    let frame = frame.ok_or_else(|| QueryError::Replaced { sql: shown(sql) })?;
+    Ok(Answer { frame, behind: behind(asked.book, &tables)? })
 }
 
 /// A table's name and rows, those of files not yet read.
 type Named = (&'static str, PolarsResult<LazyFrame>);
 
-fn frames(asked: &Asked<'_>, tables: &[&Table], files: &[Files]) -> Result<Vec<Named>, QueryError> {
-    let frame = |(table, files): (&&Table, &Files)| {
+fn frames(asked: &Asked<'_>, tables: &[&Table], files: &[FileTimes]) -> Result<Vec<Named>, QueryError> {
+    let frame = |(table, files): (&&Table, &FileTimes)| {
         let frame = match table.content {
             Content::Days(_) | Content::Totals if files.is_empty() => frame::of_rows(table, &[], true),
             Content::Days(_) | Content::Totals => scan(asked.book.root(), table, files),
@@ -174,7 +155,7 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> PolarsResult<T> {
 }
 
 /// The rows of these files.
-fn scan(root: &FsPath, table: &Table, files: &Files) -> PolarsResult<LazyFrame> {
+fn scan(root: &FsPath, table: &Table, files: &FileTimes) -> PolarsResult<LazyFrame> {
     let root = std::path::absolute(root)?;
     let path = |(path, _): &(Path, Instant)| {
         let path = root.join(path.as_ref());
