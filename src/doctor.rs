@@ -82,6 +82,7 @@ pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
     checks.extend(check_prices(&config));
     let stored = Book::open(&config.book_dir());
     checks.extend(book::check(&config, stored.as_ref()));
+    let is_broken = book::is_broken(&checks);
     let stored = stored.ok();
     // Why the book cannot be listed has been said.
     let heard = stored.as_ref().and_then(|book| report::last_heard(book, &config.sources).ok()).unwrap_or_default();
@@ -94,7 +95,7 @@ pub fn examine(path: &Path, now: Instant) -> Vec<Check> {
     if let Some(book) = &stored {
         checks.extend(sources::check_overlaps(&config, book));
         checks.extend(keys::check_unused(&config, book, now));
-        checks.extend(providers::check(book, now));
+        checks.extend(providers::check(book, is_broken, now));
     }
     checks.extend(mail::check(&config, stored.as_ref()));
     checks.push(check_clock(&heard, now));

@@ -9,13 +9,16 @@ use crate::{
     time::{Day, Instant},
 };
 
-/// Nothing where no provider reports anything, and no check source saw anything.
-pub(super) fn check(book: &Book, now: Instant) -> Vec<Check> {
+/// Nothing where no provider reports anything and no check source saw anything,
+/// or where a file that this reads has been told of with the book.
+pub(super) fn check(book: &Book, is_broken: bool, now: Instant) -> Vec<Check> {
     let from = Day::from_days(now.day().days() - LOOK_BACK_DAYS);
     let reconciled = match Reconciled::of(book, from.start(), Instant::LATEST) {
         Ok(reconciled) => reconciled,
+        Err(_) if is_broken => return Vec::new(),
         Err(error) => {
-            let cure = "restore the file from a backup, or remove it and run `spendbook price`: it is derived";
+            let cure =
+                "look at the file that it names: what is derived can be removed, `spendbook price` makes it again";
             return vec![Check::problem("reconcile", error.to_string(), cure)];
         }
     };

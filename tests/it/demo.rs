@@ -243,7 +243,7 @@ fn the_doctor_names_what_is_wrong_with_the_book() {
         ingest(dir);
         fs::write(dir.join(day), "no Parquet").unwrap();
     };
-    check(NATIVE, spoilt, 4, &["`usage/date=2026-06-18/usage.parquet` in the book: "]);
+    check(NATIVE, spoilt, 4, &["`usage/date=2026-06-18/usage.parquet` in the book: Parquet error: "]);
     let staged = |dir: &Path| {
         ingest(dir);
         fs::create_dir_all(dir.join("book/staged")).unwrap();
@@ -265,6 +265,36 @@ fn the_doctor_names_what_is_wrong_with_the_book() {
         std::mem::forget(lock); // Held until this process ends.
     };
     check(NATIVE, running, 0, &["a run is going on: `spendbook ingest`"]);
+}
+
+/// What is derived can be removed as the doctor says, and is the same again.
+#[test]
+fn the_doctor_says_how_to_mend_a_derived_file() {
+    with_tempdir(|dir| {
+        spendbook(dir, &["-q", "init"]);
+        fs::create_dir(dir.join("logs")).unwrap();
+        fs::write(dir.join("logs/a.jsonl"), native(1, "r") + "\n").unwrap();
+        fs::write(dir.join("spendbook.toml"), NATIVE).unwrap();
+        ingest(dir);
+        let made = |command: &str| assert_eq!(spendbook(dir, &["--now", NOW, command]).code, 0, "{command}");
+        made("price");
+        made("audit");
+        for (table, command) in [("charges", "price"), ("rollup", "price"), ("violations", "audit")] {
+            let name = format!("{table}/date=2026-06-18/{table}.parquet");
+            let path = dir.join("book").join(&name);
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, "no Parquet").unwrap();
+            let ran = spendbook(dir, &["--now", NOW, "doctor"]);
+            let told: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("problem")).collect();
+            assert!(ran.code == 4 && told.len() == 1 && told[0].starts_with("problem  book "), "{}", ran.out);
+            assert!(told[0].contains(&format!("`{name}` in the book: Parquet error")), "{}", ran.out);
+            assert!(told[0].contains(&format!("remove the file and run `spendbook {command}`")), "{}", ran.out);
+            assert!(!ran.out.contains("every file can be opened"), "{}", ran.out);
+            fs::remove_file(&path).unwrap();
+            made(command);
+            assert!(fs::read(&path).unwrap() == whole, "{name} is another one");
+        }
+    });
 }
 
 #[test]
