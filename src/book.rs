@@ -38,8 +38,8 @@ use layout::{DayTable, LOCK_FILE, PRIVATE_DIRS, SCHEMA_VERSION, STAGED_DIR, VERS
 pub enum BookError {
     #[error("there is no book at `{}`: `spendbook ingest` makes one, or check `[book] path`", .0.display())]
     Missing(PathBuf),
-    #[error("`{}`", path.display())]
-    Directory { path: PathBuf, source: io::Error },
+    #[error("the book's directory `{}` cannot be written: {error}: {}", path.display(), cure_of(error))]
+    Directory { path: PathBuf, error: io::Error },
     #[error("another run holds the book's lock: {holder}")]
     Locked { holder: String },
     #[error(
@@ -55,6 +55,19 @@ pub enum BookError {
     Damaged { path: String, detail: String },
     #[error("`{path}` in the book cannot be {doing}")]
     Store { path: String, doing: &'static str, source: object_store::Error },
+}
+
+/// What to do where the book's directory cannot be written.
+fn cure_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "a file is in its place, move it away, or set another `path` under `[book]`"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "let the user that runs this write there, or set another `path` under `[book]`"
+        }
+        _ => "`spendbook doctor` looks it over",
+    }
 }
 
 /// A book that is open, for reading, or under its lock for writing.
@@ -109,7 +122,7 @@ impl Book {
         holder: &str,
         layer: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
     ) -> Result<Self, BookError> {
-        let failed = |source| BookError::Directory { path: root.to_owned(), source };
+        let failed = |error| BookError::Directory { path: root.to_owned(), error };
         fs::create_dir_all(root).map_err(failed)?;
         let lock = match lock::take(&root.join(LOCK_FILE), holder).map_err(failed)? {
             lock::Taken::Held(lock) => lock,
@@ -260,7 +273,7 @@ impl Book {
             Some(Stored::File(mut file)) => {
                 let mut upload = self.upload(path)?;
                 io::copy(&mut file, &mut upload)
-                    .map_err(|source| BookError::Directory { path: self.root.join(path.as_ref()), source })?;
+                    .map_err(|error| BookError::Directory { path: self.root.join(path.as_ref()), error })?;
                 upload.finish()
             }
         }

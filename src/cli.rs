@@ -330,6 +330,10 @@ fn day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "expected a date, such as `2026-06-01`".to_owned())
 }
 
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number, such as `20`".to_owned())
+}
+
 /// The days that a listing is about.
 #[derive(Debug, Args)]
 struct Days {

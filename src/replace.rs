@@ -49,7 +49,7 @@ impl Replacement {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let staged = builder.prefix(STAGED).tempfile_in(dir)?;
+        let staged = builder.prefix(STAGED).tempfile_in(dir).map_err(|error| told(dir, &error))?;
         Ok(Self { staged, path, old })
     }
 
@@ -67,6 +67,18 @@ impl Replacement {
         staged.persist(path)?;
         Ok(())
     }
+}
+
+/// Why nothing can be made in a directory, without the name that it would have.
+fn told(dir: &Path, error: &io::Error) -> io::Error {
+    let (dir, kind) = (dir.display(), error.kind());
+    let text = match kind {
+        io::ErrorKind::NotFound => format!("there is no directory `{dir}`, make it or write elsewhere"),
+        io::ErrorKind::NotADirectory => format!("`{dir}` is no directory, write elsewhere"),
+        io::ErrorKind::PermissionDenied => format!("nothing can be made in `{dir}` ({kind}), write elsewhere"),
+        _ => format!("nothing can be made in `{dir}`: {kind}"),
+    };
+    io::Error::new(kind, text)
 }
 
 impl io::Write for Replacement {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 
 use super::{
-    Days, Failure, Outcome, Session,
+    Days, Failure, Outcome, Session, count,
     known::{self, CONFIG_AND_BOOK, Wanted},
     listing::{self, Cell, Column, Listing, Page, To},
     outcome_of,
@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<ViolationKind>,
     /// How many violations CSV, JSON and Parquet have at most; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count)]
     limit: usize,
     /// Show what the last audit found; look for nothing new, and write nothing
     #[arg(long)]

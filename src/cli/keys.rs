@@ -35,10 +35,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "2h", value_parser = span)]
     heard_within: i64,
     /// A key older than so many days is to be rotated
-    #[arg(long, value_name = "DAYS", default_value_t = 90)]
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = days)]
     max_age: u16,
     #[command(flatten)]
     to: To,
+}
+
+fn days(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "expected a number of days without a unit, such as `90`".to_owned())
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {

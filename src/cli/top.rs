@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use clap::{Args, ValueEnum};
 
 use super::{
-    Failure, Outcome, Session,
+    Failure, Outcome, Session, count,
     listing::{self, Cell, Column, Listing, Page, To},
     status::behind_lines,
 };
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PERIOD", default_value = "month")]
     period: String,
     /// How many
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = count)]
     limit: usize,
     #[command(flatten)]
     to: To,

@@ -43,10 +43,11 @@ pub(super) fn check(config: &Config, source: &Source, heard: Option<Instant>, no
     };
     let unreadable: Vec<_> = files.iter().filter_map(|file| Some((file, files::open(&file.path).err()?))).collect();
     if let Some((file, error)) = unreadable.first() {
+        let cure = files::cure_of(error);
         let found = format!("`{}` cannot be read: {error}", file.name);
         let found =
             if unreadable.len() == 1 { found } else { format!("{found}; nor can {} more", unreadable.len() - 1) };
-        return vec![Check::problem(&subject, found, "let the user that runs the night read it")];
+        return vec![Check::problem(&subject, found, cure)];
     }
     let mut checks = vec![check_content(&subject, source, &files)];
     checks.extend(check_silence(&subject, source, heard, now));

@@ -92,6 +92,18 @@ pub enum Packing {
     Zstd,
 }
 
+/// What to do about a file that cannot be read.
+pub fn cure_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "let the user that runs the night read it",
+        io::ErrorKind::NotFound => "make good the link that leads there, or remove it",
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            "is it a whole file, plain or packed with gzip or zstd?"
+        }
+        _ => "correct the source's `path`, so that it matches log files alone, or look at the disk",
+    }
+}
+
 /// Opens a file and looks at its first bytes.
 ///
 /// # Errors

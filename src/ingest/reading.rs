@@ -273,7 +273,9 @@ impl Queue<'_> {
         watch.file(&file.name);
         match open(file, &mut self.files[task]) {
             Ok(open) => self.open = open.map(|open| Open { task, ..open }),
-            Err(error) => self.files[task].failure = Some(format!("cannot be read: {error}")),
+            Err(error) => {
+                self.files[task].failure = Some(format!("cannot be read: {error}: {}", files::cure_of(&error)));
+            }
         }
         Some(())
     }

@@ -182,7 +182,11 @@ impl Table<'_> {
                     tasks.push(Task::of_file(source, found, stamp, plan, recognised));
                 }
                 Err(error) => {
-                    outcome.notes.push(failure(source, Some(&found.name), format!("cannot be read: {error}")));
+                    outcome.notes.push(failure(
+                        source,
+                        Some(&found.name),
+                        format!("cannot be read: {error}: {}", files::cure_of(&error)),
+                    ));
                 }
             }
         }

@@ -34,7 +34,7 @@ use crate::{
     floors::Floors,
     mail::{MailError, Message, Outbox, Place, Sealed},
     money::Usd,
-    periods::{Calendar, Period, PeriodError, PeriodSpan},
+    periods::{Calendar, Period, PeriodSpan},
     policy::PolicyError,
     pricing::PriceBook,
     runs::StageRecord,
@@ -64,9 +64,7 @@ pub enum WeeklyError {
     Audit(#[from] AuditError),
     #[error(transparent)]
     Mail(#[from] MailError),
-    #[error(transparent)]
-    Period(#[from] PeriodError),
-    #[error("found the period `{0}`, expected a week, such as `2026-W46`")]
+    #[error("found `{0}`, expected a week, such as `2026-W46` or `last-week`")]
     NoWeek(String),
     #[error("the week `{0}` is not over before {1}: it is mailed after that")]
     NotOver(String, Instant),
@@ -84,7 +82,7 @@ pub enum WeeklyError {
 impl WeeklyError {
     /// Whether something else is to be asked for.
     pub const fn is_about_the_question(&self) -> bool {
-        matches!(self, Self::Period(_) | Self::NoWeek(_) | Self::NotOver(..) | Self::Pruned { .. } | Self::NoTeam(_))
+        matches!(self, Self::NoWeek(_) | Self::NotOver(..) | Self::Pruned { .. } | Self::NoTeam(_))
     }
 }
 
@@ -349,10 +347,8 @@ impl<'a> Planner<'a> {
 
     /// A week that was asked for by its name, and is over.
     fn named(&self, calendar: Calendar, name: &str) -> Result<PeriodSpan, WeeklyError> {
-        let week = calendar.parse(name, self.now)?;
-        if week.kind != Some(Period::Week) {
-            return Err(WeeklyError::NoWeek(name.to_owned()));
-        }
+        let week = calendar.parse(name, self.now).ok().filter(|span| span.kind == Some(Period::Week));
+        let week = week.ok_or_else(|| WeeklyError::NoWeek(name.to_owned()))?;
         if self.now < week.until {
             return Err(WeeklyError::NotOver(week.name, week.until));
         }

@@ -262,7 +262,7 @@ fn weeks_that_cannot_be_mailed_are_said_so() {
     night(&run, MONDAY);
     for (arguments, expect) in [
         (["--week", "2026-W47"], "the week `2026-W47` is not over before 2026-11-23T00:00:00Z"),
-        (["--week", "2026-11"], "found the period `2026-11`, expected a week"),
+        (["--week", "2026-11"], "`--week`: found `2026-11`, expected a week"),
         (["--team", "chat"], "there is no team `chat` in the config"),
     ] {
         let ran = run.run_at(MONDAY, &[&["report", "weekly"], &arguments[..]].concat());

@@ -100,11 +100,12 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 fn month(text: &str, now: Instant) -> Result<PeriodSpan, Failure> {
     let calendar = Calendar { zone: chrono_tz::Tz::UTC, week_start: chrono::Weekday::Mon };
     let wrong = |error: anyhow::Error| Failure { error: error.context("`--month`"), code: 2 };
-    let month = calendar.parse(text, now).map_err(|error| wrong(error.into()))?;
-    if month.kind == Some(Period::Month) {
+    if let Ok(month) = calendar.parse(text, now)
+        && month.kind == Some(Period::Month)
+    {
         return Ok(month);
     }
-    Err(wrong(anyhow::anyhow!("found the period `{text}`, expected a month, such as `2026-11` or `last-month`")))
+    Err(wrong(anyhow::anyhow!("found `{text}`, expected a month, such as `2026-11` or `last-month`")))
 }
 
 /// What was written, for a person.

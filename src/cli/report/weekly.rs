@@ -92,7 +92,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 /// A week or team that cannot be mailed is a mistake in the arguments.
 fn asked(error: WeeklyError) -> Failure {
     let code = if error.is_about_the_question() { 2 } else { 1 };
-    Failure { error: error.into(), code }
+    let is_no_week = matches!(error, WeeklyError::NoWeek(_));
+    let error = anyhow::Error::from(error);
+    Failure { error: if is_no_week { error.context("`--week`") } else { error }, code }
 }
 
 /// A text for people, and the mails as a list for programs.
