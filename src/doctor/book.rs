@@ -26,6 +26,10 @@ const SUBJECT: &str = "book";
 pub(super) fn check(config: &Config, opened: Result<&Book, &BookError>) -> Vec<Check> {
     let root = config.book_dir();
     let shown = shown(&root);
+    if root.exists() && !root.is_dir() {
+        let cure = "move the file away, or set another `path` under `[book]`";
+        return vec![Check::problem(SUBJECT, format!("`{shown}` is a file, expected a directory"), cure)];
+    }
     let mut checks = match opened {
         Ok(book) => check_days(book),
         Err(BookError::Missing(_)) => {

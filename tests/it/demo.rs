@@ -244,6 +244,8 @@ fn the_doctor_names_what_is_wrong_with_the_book() {
         fs::write(dir.join(day), "no Parquet").unwrap();
     };
     check(NATIVE, spoilt, 4, &["`usage/date=2026-06-18/usage.parquet` in the book: Parquet error: "]);
+    let file = |dir: &Path| fs::write(dir.join("book"), "a file").unwrap();
+    check(NATIVE, file, 4, &["`book` is a file, expected a directory: move the file away"]);
     let staged = |dir: &Path| {
         ingest(dir);
         fs::create_dir_all(dir.join("book/staged")).unwrap();
