@@ -39,6 +39,7 @@ use crate::{
     reconcile::LOOK_BACK_DAYS,
     time::{Day, Instant},
 };
+use progress::Shown;
 
 /// Keeps the books for LLM inference: gateway logs become Parquet, every
 /// request is accounted for.
@@ -218,8 +219,14 @@ impl Session {
         Ok(book)
     }
 
-    fn is_interactive(&self) -> bool {
-        !self.global.quiet && std::io::stderr().is_terminal()
+    fn progress(&self) -> Shown {
+        if self.global.quiet {
+            Shown::Nothing
+        } else if std::io::stderr().is_terminal() {
+            Shown::Bar
+        } else {
+            Shown::Lines(self.global.log_format)
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let evening = ingest(session, &config, &book, now)?;
     let clock = Clock::Pinned(now);
     let night = Night { config: &config, book: &book, clock: &clock, memory: session.global.memory };
-    let done = night.run(&progress::Nightly { is_interactive: session.is_interactive() })?;
+    let done = night.run(&progress::Nightly(session.progress()))?;
     if let (false, Ok(settled)) = (session.global.quiet, &done.ingest) {
         let told = Told::read(&config, &book, now, [&evening, settled], &done)?;
         let story = Story { dir: &arguments.dir, is_new, now, told: &told };
@@ -63,7 +63,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 /// still written is settled once the log has not changed since.
 fn ingest(session: &Session, config: &Config, book: &Book, now: Instant) -> Result<ingest::Outcome, Failure> {
     let options = Options { memory: session.global.memory, ..Options::default() };
-    let watch = progress::Reading::new(session.is_interactive());
+    let watch = progress::Reading::new(session.progress());
     let done = ingest::run(config, Some(book), &options, &watch)?;
     drop(watch);
     // Totals are the night's.

@@ -61,7 +61,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         ..Options::default()
     };
     let started = session.clock.now();
-    let watch = progress::Reading::new(session.is_interactive());
+    let watch = progress::Reading::new(session.progress());
     // Totals have no records, so that one of their sources alone is none of this.
     let is_of_totals = |name: &String| config.totals.iter().any(|source| source.name == *name);
     let done = match &arguments.source {

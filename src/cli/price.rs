@@ -62,7 +62,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         memory: session.global.memory,
         ..Options::known_on(arguments.as_known_on.unwrap_or(started))
     };
-    let watch = progress::Pricing::new(session.is_interactive());
+    let watch = progress::Pricing::new(session.progress());
     let price = |books| charges::run(&config, &prices, books, &options, &watch);
     let done = if let Some(dir) = &arguments.output {
         let live = Book::open(&config.book_dir())?;
@@ -85,7 +85,7 @@ fn live(session: &Session, config: &Config, arguments: &Arguments) -> Result<Out
     let started = session.clock.now();
     let Arguments { from, to, .. } = *arguments;
     let options = Options { from, to, memory: session.global.memory, ..Options::known_on(started) };
-    let watch = progress::Pricing::new(session.is_interactive());
+    let watch = progress::Pricing::new(session.progress());
     let prices = Prices::read(config)?;
     let done = prices.apply(config, &book, &options, &watch)?;
     drop(watch);

@@ -24,7 +24,7 @@ pub(super) fn run(session: &Session) -> Result<Outcome, Failure> {
     let config = session.config()?;
     let book = Session::book_for_writing(&config, "run")?;
     let night = Night { config: &config, book: &book, clock: &session.clock, memory: session.global.memory };
-    let done = night.run(&progress::Nightly { is_interactive: session.is_interactive() })?;
+    let done = night.run(&progress::Nightly(session.progress()))?;
     if !session.global.quiet {
         listing::print(&summary(&done))?;
     }

@@ -87,7 +87,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     };
     let book = Book::open(&config.book_dir())?;
     check(&config, [&prices, otherwise.prices], &book, otherwise)?;
-    let watch = progress::Pricing::new(session.is_interactive());
+    let watch = progress::Pricing::new(session.progress());
     let result = charges::what_if(&config, &prices, otherwise, &book, &options, &watch)?;
     drop(watch);
     arguments.write.write(&page(&result))?;
