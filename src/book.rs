@@ -8,6 +8,8 @@
 //! meets whole files only. A kill leaves at most staged leftovers, which the
 //! next writer removes under the lock.
 
+#![deny(clippy::float_arithmetic)]
+
 pub mod chunks;
 pub mod layout;
 pub mod lock;

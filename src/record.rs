@@ -5,6 +5,8 @@
 //! Token columns are disjoint buckets: each token is in exactly one of them.
 //! A quantity that nobody reported is `None`, never `0`.
 
+#![deny(clippy::float_arithmetic)]
+
 mod derived;
 mod totals;
 mod unlogged;

@@ -153,6 +153,10 @@ fn what_is_wrong_with_the_sql_is_said_with_its_place() {
             "SELECT count(*) FROM (SELECT ts AS t FROM usage) WHERE t > 'soon'",
             "write a date as `'2026-06-01'` and an instant as `'2026-06-01 06:00:00'`",
         ),
+        (
+            "SELECT model FROM charges WHERE (provider, model) IN (SELECT provider, model FROM prices)",
+            "the engine cannot compare several columns at once, `(a, b)`: compare them one by one",
+        ),
         ("SELECT *\n  FROM charge", "line 2, column 8: relation 'charge' was not found, did you mean `charges`?"),
         ("SELECT sum(cost cost) FROM charges", "line 1, column 17"),
         ("SELECT FROM WHERE", "WHERE"),
@@ -195,6 +199,27 @@ fn what_the_engine_will_do_otherwise_is_no_concern_of_the_one_who_asks() {
     let run = book();
     let sql = "SELECT count(*) AS n FROM usage WHERE date >= DATE '2026-06-02'";
     assert_eq!(query(&run, sql), "n\n50\n");
+}
+
+/// What the page of questions says of those that only DuckDB can answer.
+#[test]
+fn questions_run_as_they_are_but_for_those_that_are_named() {
+    let run = book();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ANALYSTS.md")).unwrap();
+    let mut failed = Vec::new();
+    for question in page.split("\n## ").skip(1) {
+        let (number, _) = question.split_once('.').unwrap();
+        for block in question.split("```sql\n").skip(1) {
+            let ran = run.run(&["query", "--format", "csv", block.split("```").next().unwrap()]);
+            assert!(matches!(ran.code, 0 | 2) && !ran.stderr.contains("Location("), "{number}: {ran:?}");
+            if ran.code == 2 && failed.last() != Some(&number) {
+                failed.push(number);
+            }
+        }
+    }
+    let (last, first) = failed.split_last().unwrap();
+    let sentence = format!("All but {} and {last}, which need what only DuckDB has, run in", first.join(", "));
+    assert!(page.contains(&sentence), "{sentence}");
 }
 
 /// A number is compared where it is one.

@@ -50,7 +50,8 @@ pub(in super::super) struct Arguments {
     listing: Listing,
     /// Only of this time, in the book's zone: `month`, `week`, `day` or `quarter`, after `last-` the
     /// one before; `2026-11`, `2026-W46`, `2026-Q4`, `2026-11-15`; or `2026-11-01..2026-11-15`,
-    /// without its last day. Without it all of a table, and this month of `top-…`
+    /// without its last day. Without it all of a table, and this month of `top-…`. `totals`, `status`
+    /// and the tables that are made as of now are of no period
     #[arg(long, value_name = "PERIOD")]
     period: Option<String>,
     /// Replace this file in one step; standard output where it is not given

@@ -63,6 +63,9 @@ impl Mistake {
 
     /// What the engine said of some SQL over these tables.
     pub(super) fn new(sql: &str, detail: String, tables: &[&Table]) -> Self {
+        if let Some((detail, line, column)) = in_words(&detail) {
+            return Self { detail, advice: String::new(), place: place_at(sql, line, column) };
+        }
         if let Some((line, column)) = told_place(&detail) {
             let detail = detail.split(" at Line:").next().unwrap_or_default().to_owned();
             return Self { detail, advice: String::new(), place: place_at(sql, line, column) };
@@ -87,6 +90,19 @@ impl Mistake {
         });
         Self { detail, advice, place }
     }
+}
+
+/// What the engine shows as its own insides, `Tuple([Identifier(Ident { …`, in
+/// words, with its place.
+fn in_words(detail: &str) -> Option<(String, usize, usize)> {
+    let (_, place) = detail.split_once("Location(")?;
+    let (line, column) = place.split_once(')')?.0.split_once(',')?;
+    let name = detail[..detail.find(['(', '{'])?].split_whitespace().last()?;
+    let text = match name {
+        "Tuple" => "the engine cannot compare several columns at once, `(a, b)`: compare them one by one".to_owned(),
+        _ => format!("the engine cannot do this (`{name}`)"),
+    };
+    Some((text, line.trim().parse().ok()?, column.trim().parse().ok()?))
 }
 
 /// `… at Line: 1, Column: 15`.
@@ -234,6 +250,14 @@ mod tests {
             "the SQL cannot be answered, line 1, column 15: Expected: identifier, found: FROM\n \
              1 | SELECT é FROM FROM x\n   |               ^^^^"
         );
+        let insides = "expression Tuple([Identifier(Ident { value: \"a\", quote_style: None, span: Span(Location(1,9)..\
+                       Location(1,10)) })]) is not currently supported";
+        assert_eq!(
+            shown("SELECT (a, b) FROM charges", insides),
+            "the SQL cannot be answered, line 1, column 9: the engine cannot compare several columns at once, `(a, b)`: \
+             compare them one by one\n 1 | SELECT (a, b) FROM charges\n   |         ^"
+        );
+        assert!(shown("SELECT 1", "a Strange { at: Location(1,8) }").contains("cannot do this (`Strange`)"));
         let plain = shown("SELECT 1", "something else");
         assert!(!plain.contains('\n') && plain.contains("--describe TABLE"), "{plain}");
         // At its end, beyond it, and in a long line.
