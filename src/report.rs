@@ -32,7 +32,7 @@ pub use budget_state::BudgetState;
 pub use freshness::{Heard, LastRuns, SourceState, TotalsState, last_heard};
 pub use html::{FIRST_LINE, HtmlError, HtmlPage, html};
 pub use query::{Answer, QueryError, query};
-pub use reconciled::{NotLogged, Provider, Reconciled};
+pub use reconciled::{NotLogged, Provider, Reconciled, reported_keys};
 pub use render::RenderError;
 pub use status::{Coverage, Status, Unbudgeted};
 pub use tables::{Asked, DATE_DOC, TABLES, Table, TableError, sql_type, views};

@@ -3,20 +3,26 @@
 //! Pure: what the config says and how keys were used come in. A key that logs
 //! show by its name, its fingerprint and its id is one key.
 //!
+//! What providers report of a key and no log shows comes in, too: such a key is
+//! in use, however silent the logs are.
+//!
 //! Whether a key that is not for production carries its traffic no log says;
 //! what is told is that its use looks so, with what that rests on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+mod finding;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::uses::{Cost, HOUR, Use, Uses};
 use crate::{
     config::{Config, Key},
     teams::{Claim, Registry, SHARED, TeamBasis},
-    time::{Day, Instant},
+    time::Instant,
 };
+
+pub use finding::{Deletable, Evidence, Finding, Reported, Silent};
+
+use finding::MANY_USERS;
 
 /// What is asked of keys.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +44,10 @@ impl Ask {
 
 /// No traffic for so long is the end of it.
 pub const QUIET: i64 = 24 * HOUR;
+
+/// Providers report late: a key that one of them reported within so many days
+/// is taken to be in use.
+const REPORTED_LATELY: i64 = 7 * 24 * HOUR;
 
 /// A key, registered or seen.
 #[derive(Debug, Clone)]
@@ -68,191 +78,15 @@ impl KeyLine {
     }
 }
 
-/// What there is to say about a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// Another key took over, and this one is still used.
-    OldInUse {
-        last: Instant,
-        by: Option<String>,
-    },
-    OldQuiet {
-        hours: i64,
-    },
-    SafeToDelete,
-    /// Quiet for long enough, as far as is known.
-    OldUnknown {
-        hours: i64,
-        silent: Vec<Silent>,
-    },
-    /// Another key took over, and no log ever had this one.
-    OldNeverSeen {
-        since: Option<Day>,
-    },
-    UnknownPredecessor {
-        key: String,
-    },
-    Unknown {
-        suggestion: Option<String>,
-    },
-    Nameless,
-    UsedAfterEnd {
-        until: Instant,
-        last: Instant,
-    },
-    UsedBeforeStart {
-        from: Instant,
-        first: Instant,
-    },
-    OtherTeams {
-        teams: Vec<String>,
-    },
-    TooOld {
-        days: i64,
-    },
-    NeverUsed {
-        since: Option<Day>,
-    },
-    /// Not of production, and used as if it were.
-    LooksLikeProduction(Evidence),
-    ByConvention,
-}
-
-/// How a key was used in the last seven days.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
-    pub requests: i64,
-    /// Days on which it was used around the clock.
-    pub days: usize,
-    /// Requests with the team's keys of production.
-    pub of_production: i64,
-    /// As far as logs name them.
-    pub users: usize,
-}
-
-impl Finding {
-    /// The name in data.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::OldInUse { .. } => "old_key_in_use",
-            Self::OldQuiet { .. } => "old_key_quiet",
-            Self::SafeToDelete => "safe_to_delete",
-            Self::OldUnknown { .. } => "old_key_unknown",
-            Self::OldNeverSeen { .. } => "old_key_never_seen",
-            Self::UnknownPredecessor { .. } => "unknown_predecessor",
-            Self::Unknown { .. } => "unknown_key",
-            Self::Nameless => "no_key",
-            Self::UsedAfterEnd { .. } => "used_after_validity",
-            Self::UsedBeforeStart { .. } => "used_before_validity",
-            Self::OtherTeams { .. } => "used_by_another_team",
-            Self::TooOld { .. } => "too_old",
-            Self::NeverUsed { .. } => "never_used",
-            Self::LooksLikeProduction(_) => "looks_like_production",
-            Self::ByConvention => "by_convention",
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OldInUse { last, by } => {
-                write!(f, "old key still in use (last seen {last}")?;
-                match by {
-                    Some(by) => write!(f, ", by {by})"),
-                    None => f.write_str(")"),
-                }
-            }
-            Self::OldQuiet { hours } => write!(f, "old key quiet for {hours} h"),
-            Self::SafeToDelete => f.write_str("no traffic for 24 h: safe to delete"),
-            Self::OldUnknown { hours, silent } => {
-                write!(f, "old key quiet for {hours} h, as far as is known: {}", list(silent))
-            }
-            Self::OldNeverSeen { since: None } => f.write_str("old key, in no log"),
-            Self::OldNeverSeen { since: Some(since) } => {
-                write!(f, "old key, in no log since {since}, before is pruned")
-            }
-            Self::UnknownPredecessor { key } => {
-                write!(f, "replaces `{key}`, which is neither registered nor in any log")
-            }
-            Self::Unknown { suggestion: Some(suggestion) } => write!(f, "not registered; {suggestion}"),
-            Self::Unknown { suggestion: None } => f.write_str("not registered, and nobody's by its name"),
-            Self::Nameless => f.write_str("requests without a key"),
-            Self::UsedAfterEnd { until, last } => write!(f, "used until {last}, and valid until {until}"),
-            Self::UsedBeforeStart { from, first } => write!(f, "used since {first}, and valid from {from}"),
-            Self::OtherTeams { teams } => write!(f, "logs name another team with it: {}", teams.join(", ")),
-            Self::TooOld { days } => write!(f, "{days} days old: rotate it"),
-            Self::NeverUsed { since: None } => f.write_str("never used"),
-            Self::NeverUsed { since: Some(since) } => write!(f, "not used since {since}, before is pruned"),
-            Self::LooksLikeProduction(evidence) => write!(f, "looks like production traffic: {evidence}"),
-            Self::ByConvention => f.write_str("not registered, its team is that of its name"),
-        }
-    }
-}
-
-impl fmt::Display for Evidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, days, of_production, users } = self;
-        write!(f, "{requests} requests in 7 days, around the clock on {days} of them")?;
-        if requests > of_production {
-            write!(f, ", more than the {of_production} of the team's production keys")?;
-        }
-        if *users >= MANY_USERS { write!(f, ", by {users} users") } else { Ok(()) }
-    }
-}
-
 /// Fewer requests in a week say nothing.
 const BUSY_REQUESTS: i64 = 1_000;
 /// Requests in so many hours of a day are around the clock.
 const CLOCK_HOURS: u32 = 20;
 /// On so many of seven days.
 const CLOCK_DAYS: usize = 5;
-/// More than test a program.
-const MANY_USERS: usize = 25;
 
 /// Environments that are production.
 const PRODUCTION: [&str; 2] = ["prod", "production"];
-
-/// A source from which too little has been heard to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Silent {
-    pub source: String,
-    pub since: Instant,
-}
-
-fn list(silent: &[Silent]) -> String {
-    let shown = silent.iter().map(|it| format!("nothing from `{}` since {}", it.source, it.since));
-    shown.collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a key can be deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deletable {
-    Yes { last: Instant },
-    InUse { last: Instant, by: Option<String> },
-    Unknown { last: Instant, silent: Vec<Silent> },
-    NeverSeen { since: Option<Day> },
-}
-
-impl fmt::Display for Deletable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Yes { last } => write!(f, "safe to delete: no traffic for 24 h, last seen {last}"),
-            Self::InUse { last, by } => {
-                write!(f, "in use: last seen {last}")?;
-                match by {
-                    Some(by) => write!(f, ", by {by}"),
-                    None => Ok(()),
-                }
-            }
-            Self::Unknown { last, silent } => write!(f, "unknown: last seen {last}, but {}", list(silent)),
-            Self::NeverSeen { since: None } => f.write_str("unknown: no log ever had it, is the name right?"),
-            Self::NeverSeen { since: Some(since) } => {
-                write!(f, "unknown: no log has had it since {since}, what was before is pruned")
-            }
-        }
-    }
-}
 
 /// The keys of a config and their use, under one name each.
 #[derive(Debug)]
@@ -260,11 +94,14 @@ pub struct Keys<'c> {
     config: &'c Config,
     registry: Registry<'c>,
     uses: Uses,
+    /// By name.
+    reported: BTreeMap<String, Reported>,
     ask: Ask,
 }
 
 impl<'c> Keys<'c> {
-    pub fn new(config: &'c Config, uses: Uses, ask: Ask) -> Self {
+    /// `reported` is by the names that reconciliation gives keys.
+    pub fn new(config: &'c Config, uses: Uses, reported: BTreeMap<String, Reported>, ask: Ask) -> Self {
         let Uses { keys, nameless, heard, since } = uses;
         let registry = Registry::new(config);
         let mut named: BTreeMap<String, Use> = BTreeMap::new();
@@ -275,16 +112,23 @@ impl<'c> Keys<'c> {
                 None => _ = named.insert(name, of_key),
             }
         }
-        Self { config, registry, uses: Uses { keys: named, nameless, heard, since }, ask }
+        let uses = Uses { keys: named, nameless, heard, since };
+        Self { config, registry, uses, reported, ask }
     }
 
     /// Whether a key, by name, fingerprint or id, can be deleted: all sources in
-    /// which it was ever seen still speak, and none speaks of it.
+    /// which it was ever seen still speak, and none speaks of it; nor has a
+    /// provider reported it lately. Of a key in no log, it says what it knows.
     pub fn deletable(&self, key: &str) -> Deletable {
         let Ask { now, heard_within, .. } = self.ask;
-        let Some(of_key) = self.uses.keys.get(self.registry.lasting_name(key, now)) else {
-            return Deletable::NeverSeen { since: self.uses.since };
-        };
+        let name = self.registry.lasting_name(key, now);
+        let of_key = self.uses.keys.get(name);
+        if let Some(of) = self.reported.get(name)
+            && (of_key.is_none() || of.last.end() > now.plus_micros(-REPORTED_LATELY))
+        {
+            return Deletable::Reported { of: of.clone(), is_logged: of_key.is_some() };
+        }
+        let Some(of_key) = of_key else { return Deletable::NeverSeen { since: self.uses.since } };
         let last = of_key.last;
         if last > now.plus_micros(-QUIET) {
             return Deletable::InUse { last, by: of_key.last_by.clone() };
@@ -364,7 +208,8 @@ impl<'c> Keys<'c> {
             findings.extend(self.other_teams(line.team.as_deref(), of_key));
             findings.extend(self.looks_like_production(line, of_key));
         } else if !is_old {
-            findings.push(Finding::NeverUsed { since: self.uses.since });
+            let never = Finding::NeverUsed { since: self.uses.since };
+            findings.push(self.reported.get(name).cloned().map_or(never, Finding::OnlyReported));
         }
         let is_ended = entries.iter().all(|entry| entry.valid_until.is_some_and(|until| until <= self.ask.now));
         if let Some(days) = line.age_days.filter(|&days| days > self.ask.max_age_days)
@@ -383,6 +228,8 @@ impl<'c> Keys<'c> {
         let hours = |last: Instant| (now.micros() - last.micros()) / HOUR;
         match self.deletable(name) {
             Deletable::NeverSeen { since } => Finding::OldNeverSeen { since },
+            Deletable::Reported { of, is_logged: false } => Finding::OnlyReported(of),
+            Deletable::Reported { of, is_logged: true } => Finding::OldReported(of),
             Deletable::Yes { .. } => Finding::SafeToDelete,
             Deletable::InUse { last, by } if last > now.plus_micros(-heard_within) => Finding::OldInUse { last, by },
             Deletable::InUse { last, .. } => Finding::OldQuiet { hours: hours(last) },
@@ -465,6 +312,7 @@ mod tests {
     use std::path::Path;
 
     use super::{super::testing::at, *};
+    use crate::time::Day;
 
     const CONFIG: &str = r#"
         [teams.chat]
@@ -510,7 +358,11 @@ mod tests {
     }
 
     fn keys(config: &Config, uses: Uses) -> Keys<'_> {
-        Keys::new(config, uses, Ask { now: at(0), heard_within: 2 * HOUR, max_age_days: 90 })
+        reported(config, uses, BTreeMap::new())
+    }
+
+    fn reported(config: &Config, uses: Uses, reported: BTreeMap<String, Reported>) -> Keys<'_> {
+        Keys::new(config, uses, reported, Ask { now: at(0), heard_within: 2 * HOUR, max_age_days: 90 })
     }
 
     fn check(of: &[(&str, &str, i64, i64)], heard: &[(&str, i64)], key: &str, expect: &str) {
@@ -589,6 +441,37 @@ mod tests {
             ["not registered, its team is that of its name"]
         );
         assert_eq!(findings(&[("xyz", "a", 1, 1)], heard, "xyz"), ["not registered, and nobody's by its name"]);
+    }
+
+    #[test]
+    fn what_a_provider_reports_is_use() {
+        let day = |text: &str| Day::parse(text).unwrap();
+        let of = |requests, last: &str| Reported {
+            providers: ["openai".to_owned()].into(),
+            requests,
+            tokens: 70,
+            first: day("2026-05-01"),
+            last: day(last),
+        };
+        let check = |key: &str, it: Reported, used: &[(&str, &str, i64, i64)], deletable: &str, verdict: &str| {
+            let config = config();
+            let keys = reported(&config, uses(used, &[("a", 1)]), [(key.to_owned(), it)].into());
+            assert_eq!(keys.deletable(key).to_string(), deletable);
+            let line = keys.lines().into_iter().find(|line| line.key.as_deref() == Some(key)).unwrap();
+            assert_eq!(line.verdict(), verdict);
+        };
+        // In no log, however long ago it was reported.
+        let told = "in no log, but openai reports 12 requests since 2026-05-01";
+        check("dated", of(12, "2026-05-03"), &[], &format!("in use: {told}, the last on 2026-05-03"), told);
+        let told = "in no log, but openai reports 70 tokens since 2026-05-01";
+        check("dated", of(0, "2026-05-03"), &[], &format!("in use: {told}, the last on 2026-05-03"), told);
+        // Quiet in the logs, and reported within a week before 2026-06-01T00:00:00Z, or not.
+        let quiet = [("chat-old", "a", 900, 30)];
+        let told = "openai reports 1 request since 2026-05-01 that no log shows, the last on 2026-05-25";
+        let (deletable, verdict) = (format!("in use: {told}"), format!("old key still in use: {told}"));
+        check("chat-old", of(1, "2026-05-25"), &quiet, &deletable, &verdict);
+        let safe = "safe to delete: no traffic for 24 h, last seen 2026-05-30T18:00:00Z";
+        check("chat-old", of(1, "2026-05-24"), &quiet, safe, "no traffic for 24 h: safe to delete");
     }
 
     #[test]

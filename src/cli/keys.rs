@@ -14,6 +14,8 @@ use crate::{
         uses,
     },
     book::{Book, BookError},
+    report,
+    time::Instant,
 };
 
 /// Shows every key that is registered or was ever seen in a log.
@@ -21,7 +23,8 @@ use crate::{
 #[command(after_help = "\
 With --safe-to-delete it exits with 0 only where every source that ever had the
 key still gives records and none of them is the key's; with 4 where the key is
-in use, or that is not known.
+in use, or that is not known. A key that a provider reports is in use, though
+no log shows it.
 
 Examples:
   spendbook keys               all keys, and what to do about them
@@ -48,14 +51,14 @@ fn days(text: &str) -> Result<u16, String> {
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, Failure> {
     let config = session.config()?;
     let now = session.clock.now();
-    let uses = match Book::open(&config.book_dir()) {
-        Ok(book) => uses::read(&book, now)?,
+    let (uses, reported) = match Book::open(&config.book_dir()) {
+        Ok(book) => (uses::read(&book, now)?, report::reported_keys(&book, Instant::EARLIEST.day())?),
         // Nothing was ever read: every key is as the config has it.
-        Err(BookError::Missing(_)) => uses::Uses::default(),
+        Err(BookError::Missing(_)) => Default::default(),
         Err(error) => return Err(error.into()),
     };
     let ask = Ask { now, heard_within: arguments.heard_within, max_age_days: arguments.max_age.into() };
-    let keys = Keys::new(&config, uses, ask);
+    let keys = Keys::new(&config, uses, reported, ask);
     if let Some(key) = &arguments.safe_to_delete {
         let answer = keys.deletable(key);
         if !session.global.quiet {

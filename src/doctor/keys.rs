@@ -1,15 +1,15 @@
-//! Keys that are registered and not used, and budgets of models that no price
+//! Keys that are registered and not used, or used past every log, and budgets of models that no price
 //! is for: both are usually a name that is written in another way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, SHOWN, counted};
 use crate::{
-    audit::uses,
-    book::{Book, layout::DayTable},
+    audit::{keys::Reported, uses},
+    book::Book,
     config::{Config, Key},
     pricing::PriceBook,
-    reconcile,
+    report,
     time::{Day, Instant},
 };
 
@@ -20,49 +20,68 @@ const QUIET_DAYS: i32 = 30;
 
 /// Keys in force that gave no request for a while; nothing where the book has
 /// none of those days.
-pub(super) fn check_unused(config: &Config, book: &Book, now: Instant) -> Option<Check> {
+pub(super) fn check_unused(config: &Config, book: &Book, now: Instant) -> Vec<Check> {
     let since = Day::from_days(now.day().days() - QUIET_DAYS);
     // What cannot be read has been said of the book.
-    let uses = uses::read_since(book, since, now).ok()?;
+    let Ok(uses) = uses::read_since(book, since, now) else { return Vec::new() };
     if uses.keys.is_empty() {
-        return None;
+        return Vec::new();
     }
     let is_in_force = |key: &&Key| {
         key.valid_from.is_none_or(|from| from <= since.start()) && key.valid_until.is_none_or(|until| now < until)
     };
     // An old key that another one replaced is to be quiet.
     let is_replaced = |key: &&Key| config.keys.iter().any(|other| other.replaces.as_ref() == Some(&key.name));
-    let reported = reported(book, since);
-    let is_used = |key: &&Key| {
-        key.shown_as().into_iter().flatten().any(|name| uses.keys.contains_key(name) || reported.contains(name))
-    };
+    let reported = report::reported_keys(book, since).unwrap_or_default();
+    let is_logged = |key: &&Key| key.shown_as().into_iter().flatten().any(|name| uses.keys.contains_key(name));
+    let reported = |key: &Key| key.shown_as().into_iter().flatten().find_map(|name| reported.get(name));
+    let bypass: BTreeMap<&str, &Reported> = config
+        .keys
+        .iter()
+        .filter(|key| !is_logged(key))
+        .filter_map(|key| Some((key.name.as_str(), reported(key)?)))
+        .collect();
     let unused: BTreeSet<&str> = config
         .keys
         .iter()
-        .filter(|key| is_in_force(key) && !is_replaced(key) && !is_used(key))
+        .filter(|key| is_in_force(key) && !is_replaced(key) && !is_logged(key) && reported(key).is_none())
         .map(|key| key.name.as_str())
         .collect();
-    if unused.is_empty() {
-        let found = format!("every registered key was used in the last {QUIET_DAYS} days");
-        return (!config.keys.is_empty()).then(|| Check::ok(SUBJECT, found));
+    let mut checks = Vec::new();
+    if !bypass.is_empty() {
+        let told = bypass.iter().map(|(name, reported)| format!("`{name}`, {reported}"));
+        checks.push(Check::warning(
+            SUBJECT,
+            format!(
+                "{} in no log of {QUIET_DAYS} days, and in use: {}",
+                counted(bypass.len(), "registered key"),
+                some(told.collect(), "; ")
+            ),
+            "ask its owner to send it through the gateway, or make a source of the log that has it",
+        ));
     }
-    let mut names: Vec<String> = unused.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    if unused.len() > SHOWN {
-        names.push(format!("and {} more", unused.len() - SHOWN));
+    if !unused.is_empty() {
+        let names = some(unused.iter().map(|name| format!("`{name}`")).collect(), ", ");
+        checks.push(Check::warning(
+            SUBJECT,
+            format!("{} gave no request in {QUIET_DAYS} days: {names}", counted(unused.len(), "registered key")),
+            "compare the names with those that logs have (`spendbook keys`); delete keys that nobody needs",
+        ));
     }
-    let count = counted(unused.len(), "registered key");
-    Some(Check::warning(
-        SUBJECT,
-        format!("{count} gave no request in {QUIET_DAYS} days: {}", names.join(", ")),
-        "compare the names with those that logs have (`spendbook keys`); delete keys that nobody needs",
-    ))
+    if checks.is_empty() && !config.keys.is_empty() {
+        checks.push(Check::ok(SUBJECT, format!("every registered key was used in the last {QUIET_DAYS} days")));
+    }
+    checks
 }
 
-/// Keys that no log shows, and whose provider reports them: they are used.
-fn reported(book: &Book, since: Day) -> BTreeSet<String> {
-    let days = book.days(DayTable::Unlogged).unwrap_or_default().into_iter().filter(|day| *day >= since);
-    let rows = days.flat_map(|day| reconcile::unlogged(book, day).unwrap_or_default());
-    rows.filter_map(|row| row.key).collect()
+/// As many as can be read.
+fn some(mut names: Vec<String>, between: &str) -> String {
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    names.join(between)
 }
 
 /// Budgets of models that the price book does not know.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ReportError;
 use crate::{
+    audit::keys::Reported,
     book::{Book, layout::DayTable},
     budgets::SpendRow,
     money::Usd,
@@ -25,6 +26,26 @@ pub(super) fn unlogged(book: &Book, from: Instant, until: Instant) -> Result<Vec
         rows.extend(reconcile::unlogged(book, day)?);
     }
     Ok(rows)
+}
+
+/// What providers report of each key and no log shows, since a day.
+///
+/// # Errors
+/// Where the book cannot be read.
+pub fn reported_keys(book: &Book, since: Day) -> Result<BTreeMap<String, Reported>, ReportError> {
+    let mut keys: BTreeMap<String, Reported> = BTreeMap::new();
+    for row in unlogged(book, since.start(), Instant::LATEST)? {
+        let (requests, tokens) = (row.requests.unwrap_or_default(), row.tokens());
+        let Some(key) = row.key.filter(|_| requests > 0 || tokens > 0) else { continue };
+        let nothing = || Reported { providers: BTreeSet::new(), requests: 0, tokens: 0, first: row.day, last: row.day };
+        let of_key = keys.entry(key).or_insert_with(nothing);
+        of_key.providers.insert(row.provider);
+        of_key.requests = of_key.requests.saturating_add(requests);
+        of_key.tokens = of_key.tokens.saturating_add(tokens);
+        of_key.first = of_key.first.min(row.day);
+        of_key.last = of_key.last.max(row.day);
+    }
+    Ok(keys)
 }
 
 /// As a ledger takes them. Nobody here has counted their requests: how many

@@ -120,10 +120,13 @@ fn the_doctor_finds_the_demo_well_but_for_its_silent_source() {
                 vec![
                     "warning  source voice         nothing since 2026-06-16T16:40:31Z, for 57 h; `silent_after` is 36 h: \
                      look whether its gateway still writes there, or raise `silent_after`",
+                    "warning  keys                 1 registered key in no log of 30 days, and in use: `research-eval`, openai \
+                     reports 2193 requests since 2026-06-15: ask its owner to send it through the gateway, or make a \
+                     source of the log that has it",
                     "warning  reconcile            10 lines since 2026-05-20 where logs and providers differ without a known \
                      reason: `spendbook reconcile` shows what is in no log, and whose key it is",
                     "",
-                    "no problem, 2 warnings"
+                    "no problem, 3 warnings"
                 ]
             )
         );

@@ -184,6 +184,27 @@ fn a_week_whose_bypass_is_told_late_is_corrected_with_the_reason() {
     assert!(text.contains(expect), "{text}");
 }
 
+/// Traffic that goes past every log is use of its key.
+#[test]
+fn a_key_that_only_a_provider_reports_is_in_use() {
+    let run = workspace(&(config(false) + "\n[[key]]\nname = \"ghost\"\nteam = \"lab\"\n"));
+    let keys = |run: &TestRun| serde_json::json!({ "keys": json(run, &["keys"]) });
+    assert_eq!(row(&keys(&run), "keys", "key", "ghost")["verdict"], "never used");
+    tell(&run, "bill", DAY, vec![told("bill", DAY, Some("ghost"), 3, [500, 50], None)]);
+    priced(&run);
+    let told = "in no log, but groq reports 3 requests since 2026-06-01";
+    let page = keys(&run);
+    let ghost = row(&page, "keys", "key", "ghost");
+    assert_eq!((&ghost["verdict"], &ghost["findings"]), (&told.into(), &"only_reported".into()));
+    assert_eq!(csv(&run, "SELECT verdict FROM keys WHERE key = 'ghost'"), format!("\"{told}\""));
+    let ran = run.run_at(MONDAY, &["keys", "--safe-to-delete", "ghost"]);
+    assert_eq!((ran.code, ran.stdout), (4, format!("ghost: in use: {told}, the last on 2026-06-01\n")));
+    let doctor = run.run_at(MONDAY, &["doctor"]).stdout;
+    let expect =
+        "1 registered key in no log of 30 days, and in use: `ghost`, groq reports 3 requests since 2026-06-01: ";
+    assert!(doctor.contains(expect) && !doctor.contains("every registered key"), "{doctor}");
+}
+
 #[test]
 fn status_warns_where_a_side_changed_since_it_was_compared() {
     let run = bypassed(false);

@@ -11,6 +11,8 @@ use crate::{
         ColumnType::{Bool, Decimal, Dict, Int64, Text, Timestamp},
         optional, required,
     },
+    report::reconciled,
+    time::Instant,
 };
 
 pub(super) const COLUMNS: &[Column] = &[
@@ -55,5 +57,6 @@ pub(super) fn rows(asked: &Asked<'_>) -> Result<Vec<Row>, TableError> {
             verdict.into(),
         ]
     };
-    Ok(Keys::new(asked.config, uses, Ask::usual(asked.now)).lines().into_iter().map(row).collect())
+    let reported = reconciled::reported_keys(asked.book, Instant::EARLIEST.day())?;
+    Ok(Keys::new(asked.config, uses, reported, Ask::usual(asked.now)).lines().into_iter().map(row).collect())
 }
