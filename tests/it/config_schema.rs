@@ -91,6 +91,99 @@ fn find_closed(schema: &Value, place: String, found: &mut Vec<String>) {
     }
 }
 
+/// The tables of a config in the order of the page: heading, and place in the
+/// schema.
+const SECTIONS: &[(&str, &str)] = &[
+    ("[book]", "/properties/book"),
+    ("[[source]]", "/definitions/source"),
+    ("[organization]", "/properties/organization"),
+    ("[teams.NAME]", "/definitions/team"),
+    ("[[key]]", "/definitions/key"),
+    ("[pools]", "/properties/pools"),
+    ("[models.\"NAME\"]", "/definitions/model"),
+    (
+        "[[organization.budget]], [[teams.NAME.budget]], [[key.budget]], [[models.\"NAME\".budget]]",
+        "/definitions/budget",
+    ),
+    ("[mail]", "/properties/mail"),
+    ("[privacy]", "/properties/privacy"),
+    ("[reconcile]", "/properties/reconcile"),
+    ("[run]", "/properties/run"),
+];
+
+#[test]
+fn the_page_of_the_config_has_every_key() {
+    let schema = schema();
+    let mut page = HEAD.to_owned();
+    for (heading, place) in SECTIONS {
+        let table = schema.pointer(place).unwrap();
+        page.push_str(&format!("\n## `{heading}`\n\n{}\n", table["description"].as_str().unwrap()));
+        let Some(keys) = table["properties"].as_object() else { continue };
+        let required = table["required"].as_array().cloned().unwrap_or_default();
+        let is_required = |key: &str| required.contains(&Value::from(key));
+        let (first, others): (Vec<_>, Vec<_>) = keys.iter().partition(|(key, _)| is_required(key));
+        page.push_str("\n| key | what it takes | where it is not given | what it says |\n| --- | --- | --- | --- |\n");
+        for (key, rule) in first.into_iter().chain(others) {
+            let target = rule["$ref"].as_str().map(|name| schema.pointer(name.trim_start_matches('#')).unwrap());
+            let doc = rule["description"].as_str().or_else(|| target?["description"].as_str()).unwrap_or_default();
+            let absent = match &rule["default"] {
+                Value::Null if is_required(key) => "it is needed".to_owned(),
+                Value::Null => String::new(),
+                default => format!("`{}`", default.to_string().replace(',', ", ")),
+            };
+            page.push_str(&format!("| `{key}` | {} | {absent} | {doc} |\n", taken(rule, &schema)));
+        }
+    }
+    crate::docs::check_generated("CONFIG.md", &page);
+    let named: BTreeSet<&str> = SECTIONS.iter().map(|(_, place)| *place).collect();
+    for (place, _) in TABLES.iter().filter(|(place, _)| place.matches('/').count() == 2) {
+        assert!(named.contains(place), "{place} is in no section");
+    }
+}
+
+const HEAD: &str = "# The config, key by key
+
+`spendbook init` writes a `spendbook.toml` with what a first night needs, and comments; `spendbook doctor` says what is wrong with one, each mistake with its line and a cure. This page has every key. It is generated from [spendbook.schema.json](spendbook.schema.json), which editors that know JSON Schema read, too: with Taplo, `#:schema spendbook.schema.json` in the first line completes and checks as you type.
+
+Amounts stand in quotes (`\"199.99\"`), so that no binary fraction comes between; paths are relative to the config; secrets never stand in it, only the names of variables and files that hold them. Who says nothing of teams and keys gets books by key and by the team that the log names.
+
+**Whose a request is** follows from its key, in this order: a `[[key]]` that holds at the time of the request; the convention, by which a key called `{team}-{environment}` or `{team}-{environment}-{purpose}` (such as `search-prod-eu`) is of `[teams.search]`, with the environments of `[book]`; the team that the log itself names; nobody.
+";
+
+/// What a key takes, in words.
+fn taken(rule: &Value, schema: &Value) -> String {
+    if let Some(name) = rule["$ref"].as_str() {
+        return match name.trim_start_matches("#/definitions/") {
+            "zone" => "a time zone, `\"Europe/Berlin\"`".to_owned(),
+            "amount" => "US dollars, `\"199.99\"`".to_owned(),
+            "date" => "a day or instant, `\"2026-01-31\"`".to_owned(),
+            "days" => "a time, `\"400d\"`".to_owned(),
+            _ => taken(schema.pointer(name.trim_start_matches('#')).unwrap(), schema),
+        };
+    }
+    if let Some(words) = rule["enum"].as_array() {
+        return words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    }
+    if let Some(choices) = rule["anyOf"].as_array() {
+        return choices.iter().map(|rule| taken(rule, schema)).collect::<Vec<_>>().join(", or ");
+    }
+    match &rule["type"] {
+        Value::String(kind) if kind == "array" => format!("a list: {}", taken(&rule["items"], schema)),
+        Value::String(kind) => match kind.as_str() {
+            "string" => "text".to_owned(),
+            "integer" => "a whole number".to_owned(),
+            "boolean" => "`true` or `false`".to_owned(),
+            "object" => "a table".to_owned(),
+            other => panic!("what is `{other}`?"),
+        },
+        Value::Array(kinds) => {
+            let each = kinds.iter().map(|kind| taken(&serde_json::json!({ "type": kind }), schema));
+            each.collect::<Vec<_>>().join(" or ")
+        }
+        _ => panic!("what does {rule} take?"),
+    }
+}
+
 #[test]
 fn the_formats_are_the_ones_there_are() {
     let formats = schema().pointer("/definitions/source/properties/format/enum").cloned();
