@@ -48,6 +48,7 @@ use crate::{
     time::{Day, Instant},
 };
 
+pub(crate) use frozen::PRUNED;
 pub use frozen::reaching;
 pub use http::{TriedOut, try_out};
 pub use quarantine::Broken;

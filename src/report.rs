@@ -10,6 +10,7 @@
 pub mod alerts;
 mod budget_state;
 pub(crate) mod freshness;
+mod heard;
 mod html;
 mod numbers;
 mod query;
@@ -29,7 +30,8 @@ use crate::{
 };
 
 pub use budget_state::BudgetState;
-pub use freshness::{Heard, LastRuns, SourceState, TotalsState, last_heard};
+pub use freshness::{LastRuns, TotalsState};
+pub use heard::{Heard, SourceState, last_heard};
 pub use html::{FIRST_LINE, HtmlError, HtmlPage, html};
 pub use query::{Answer, QueryError, query};
 pub use reconciled::{NotLogged, Provider, Reconciled, reported_keys};

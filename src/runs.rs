@@ -12,7 +12,7 @@ use crate::{
     ingest::{self, Note},
     mail::Delivered,
     prune, reconcile,
-    tally::IngestTally,
+    tally::{IngestTally, SourceTally},
     time::Instant,
     totals::{self, SourceTotals},
 };
@@ -270,6 +270,18 @@ struct StoredNote {
 /// # Errors
 /// Where the book cannot be read.
 pub fn last(book: &Book, stage: Stage) -> Result<Option<Past>, BookError> {
+    for path in in_order(book)?.iter().rev() {
+        let Some(bytes) = book.get(path)? else { continue };
+        let stored = serde_json::from_slice::<Stored>(&bytes).ok();
+        if let Some(past) = stored.and_then(|stored| stored.past(stage)) {
+            return Ok(Some(past));
+        }
+    }
+    Ok(None)
+}
+
+/// The records, the oldest first.
+fn in_order(book: &Book) -> Result<Vec<Path>, BookError> {
     let mut files = book.list(&Path::from(DIR))?;
     // The name is `{started}-{command}-{number}`, and times sort as texts do,
     // but for fractions of a second and for numbers of two digits.
@@ -278,14 +290,7 @@ pub fn last(book: &Book, stage: Stage) -> Result<Option<Past>, BookError> {
         let (rest, number) = stem.rsplit_once('-').unwrap_or((&stem, ""));
         (rest.replace('Z', ""), number.parse::<u64>().unwrap_or_default())
     });
-    for path in files.iter().rev() {
-        let Some(bytes) = book.get(path)? else { continue };
-        let stored = serde_json::from_slice::<Stored>(&bytes).ok();
-        if let Some(past) = stored.and_then(|stored| stored.past(stage)) {
-            return Ok(Some(past));
-        }
-    }
-    Ok(None)
+    Ok(files)
 }
 
 impl Stored {
@@ -303,6 +308,71 @@ impl Stored {
         let failures = part.notes.iter().filter(|note| note.is_failure).count() + part.days_failed.len();
         Some(Past { started: instant(&self.started)?, finished: instant(&self.finished)?, failures: failures as u64 })
     }
+}
+
+/// What the records of runs say of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sought {
+    /// The first of the runs that looked for it, without one since that did not
+    /// know it.
+    pub first_sought: Instant,
+    /// The last one of them that read a request of it.
+    pub last_gave: Option<Instant>,
+}
+
+/// What is read again of a record by those who ask for sources.
+#[derive(Debug, Deserialize)]
+struct Accounts {
+    command: String,
+    started: String,
+    #[serde(flatten)]
+    alone: StageAccounts,
+    #[serde(default)]
+    stages: BTreeMap<String, StageAccounts>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StageAccounts {
+    accounts: Option<IngestTally>,
+}
+
+/// Whether a request came from a source: one that is kept, or would be if
+/// another said it worse or its day were not pruned.
+fn gave_requests(tally: &SourceTally) -> bool {
+    tally.kept + tally.duplicate + tally.superseded > 0 || tally.skipped.contains_key(ingest::PRUNED)
+}
+
+/// What runs found of these sources, latest first, and for each source no
+/// further than a run that read one of its requests. Records that cannot be
+/// read are passed over.
+///
+/// # Errors
+/// Where the book cannot be read.
+pub fn of_sources(book: &Book, mut names: BTreeSet<&str>) -> Result<BTreeMap<String, Sought>, BookError> {
+    let mut found: BTreeMap<String, Sought> = BTreeMap::new();
+    if names.is_empty() {
+        return Ok(found);
+    }
+    for path in in_order(book)?.iter().rev() {
+        let Some(bytes) = book.get(path)? else { continue };
+        let Ok(mut record) = serde_json::from_slice::<Accounts>(&bytes) else { continue };
+        let of_night = record.stages.remove(Stage::Ingest.name()).and_then(|stage| stage.accounts);
+        let Some(accounts) = of_night.or(record.alone.accounts) else { continue };
+        let Some(started) = Instant::parse(&record.started, chrono_tz::Tz::UTC) else { continue };
+        names.retain(|name| match accounts.sources.get(*name) {
+            Some(tally) => {
+                let sought = Sought { first_sought: started, last_gave: gave_requests(tally).then_some(started) };
+                found.insert((*name).to_owned(), sought);
+                sought.last_gave.is_none()
+            }
+            // An ingest may have been of another source alone.
+            None => record.command != NIGHT,
+        });
+        if names.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Where the records are.
@@ -377,5 +447,43 @@ mod tests {
         store(&book, &RunRecord::of_night(started, finished, stages)).unwrap();
         check("2026-06-02T02:21:00Z");
         assert_eq!(last(&book, Stage::Ingest).unwrap().unwrap().finished, finished);
+    }
+
+    /// Of the runs before a night that did not know it nothing counts, and a run
+    /// that read of it ends the question.
+    #[test]
+    fn a_source_is_sought_since_the_first_run_that_knew_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open_for_writing(dir.path(), "").unwrap();
+        let at = |text: &str| Instant::parse(text, chrono_tz::Tz::UTC).unwrap();
+        let ran = |day: &str, sources: &[(&str, u64)], is_night: bool| {
+            let mut read = ingest::Outcome::default();
+            for &(name, duplicate) in sources {
+                read.tally.source(name).duplicate = duplicate;
+            }
+            let started = at(&format!("2026-07-{day}T02:00:00Z"));
+            let none = totals::Outcome::default();
+            let record = StageRecord::ingest(&read, &none);
+            let record = if is_night {
+                RunRecord::of_night(started, started, [(Stage::Ingest, record)])
+            } else {
+                RunRecord::of_stage(Stage::Ingest, started, started, record)
+            };
+            store(&book, &record).unwrap();
+        };
+        let sought = |name: &str| {
+            let found = of_sources(&book, BTreeSet::from([name])).unwrap();
+            found.get(name).map(|it| (it.first_sought.day().to_string(), it.last_gave.map(|at| at.day().to_string())))
+        };
+        let since =
+            |day: &str, gave: Option<&str>| Some((format!("2026-07-{day}"), gave.map(|day| format!("2026-07-{day}"))));
+        ran("01", &[("a", 0), ("b", 0), ("c", 0)], true);
+        ran("02", &[("a", 0), ("c", 7)], true);
+        ran("03", &[("b", 0)], false);
+        ran("04", &[("a", 0), ("b", 0), ("c", 0)], true);
+        assert_eq!(sought("a"), since("01", None));
+        assert_eq!(sought("b"), since("03", None));
+        assert_eq!(sought("c"), since("02", Some("02")));
+        assert_eq!(sought("d"), None);
     }
 }

@@ -1,15 +1,19 @@
 //! Day files of the book, opened to read, and row groups copied as they stand.
 
-use std::{io::Cursor, sync::Arc};
+use std::{collections::BTreeSet, io::Cursor, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use parquet::{
     bloom_filter::Sbbf,
-    column::writer::ColumnCloseResult,
+    column::{
+        page::{Page, PageReader},
+        writer::ColumnCloseResult,
+    },
     errors::ParquetError,
     file::{
         metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
         reader::{ChunkReader, Length},
+        serialized_reader::SerializedPageReader,
         writer::SerializedRowGroupWriter,
     },
 };
@@ -28,7 +32,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct DayFile {
     pub path: String,
-    stored: Stored,
+    stored: Arc<Stored>,
     metadata: ParquetMetaData,
 }
 
@@ -38,7 +42,7 @@ impl DayFile {
         let Some(stored) = book.read(&path)? else { return Ok(None) };
         let path = path.to_string();
         match ParquetMetaDataReader::new().parse_and_finish(&stored) {
-            Ok(metadata) => Ok(Some(Self { path, stored, metadata })),
+            Ok(metadata) => Ok(Some(Self { path, stored: Arc::new(stored), metadata })),
             Err(source) => Err(ChargesError::Parquet { path, source }),
         }
     }
@@ -72,7 +76,7 @@ impl DayFile {
     /// Columns of the rows `[start, start + length)`, by polars.
     pub(crate) fn frame(&self, columns: &[&str], start: usize, length: usize) -> Result<DataFrame, ChargesError> {
         let damaged = |source| ChargesError::Engine { path: self.path.clone(), source };
-        let reader: Box<dyn MmapBytesReader> = match &self.stored {
+        let reader: Box<dyn MmapBytesReader> = match &*self.stored {
             Stored::File(file) => Box::new(file.try_clone().map_err(|error| damaged(error.into()))?),
             Stored::Bytes(bytes) => Box::new(Cursor::new(bytes.clone())),
         };
@@ -90,9 +94,30 @@ impl DayFile {
     pub(super) fn may_hold(&self, group: usize, column: &str, text: &str) -> Result<bool, ChargesError> {
         let columns = self.groups()[group].columns();
         let Some(chunk) = columns.iter().find(|chunk| chunk.column_path().string() == column) else { return Ok(true) };
-        let filter = Sbbf::read_from_column_chunk(chunk, &self.stored);
+        let filter = Sbbf::read_from_column_chunk(chunk, &*self.stored);
         let filter = filter.map_err(|source| ChargesError::Parquet { path: self.path.clone(), source })?;
         Ok(filter.is_none_or(|filter| filter.check(&text)))
+    }
+
+    /// The words that rows have in a column of words, read from the dictionary
+    /// of each row group alone; `None` where one has none.
+    pub(crate) fn words(&self, column: &str) -> Result<Option<BTreeSet<String>>, ChargesError> {
+        let damaged = |source| ChargesError::Parquet { path: self.path.clone(), source };
+        let mut words = BTreeSet::new();
+        for group in self.groups() {
+            let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == column);
+            let Some(chunk) = chunk.filter(|chunk| chunk.dictionary_page_offset().is_some()) else { return Ok(None) };
+            let mut pages =
+                SerializedPageReader::new(Arc::clone(&self.stored), chunk, rows(group), None).map_err(damaged)?;
+            let page = pages.get_next_page().map_err(damaged)?;
+            let Some(Page::DictionaryPage { buf, num_values, .. }) = page else { return Ok(None) };
+            let mut rest = buf;
+            for _ in 0..num_values {
+                let word = plain_text(&mut rest);
+                words.insert(word.ok_or_else(|| damaged(ParquetError::EOF("a word beyond its page".to_owned())))?);
+            }
+        }
+        Ok(Some(words))
     }
 
     /// The bytes of a row group, to be copied as they are.
@@ -106,6 +131,15 @@ impl DayFile {
         let bytes = bytes.map_err(|source| ChargesError::Parquet { path: self.path.clone(), source })?;
         Ok(EncodedGroup { metadata, bytes, start })
     }
+}
+
+/// The next text of a page of texts: its length in four bytes, then itself.
+fn plain_text(rest: &mut Bytes) -> Option<String> {
+    let length = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
+    if rest.len() < length {
+        return None;
+    }
+    String::from_utf8(rest.split_to(length).to_vec()).ok()
 }
 
 pub(super) fn rows(group: &RowGroupMetaData) -> usize {

@@ -228,6 +228,9 @@ fn details(name: &str, tally: &SourceTally) -> String {
             text.push_str(&format!("{name}: {what}: {}\n", parts.join(", ")));
         }
     }
+    if tally.kept + tally.duplicate + tally.superseded == 0 && !tally.quarantined.is_empty() {
+        text.push_str(&format!("{name}: no request was found in what was read: `spendbook doctor` looks why\n"));
+    }
     if tally.conflict > 0 {
         text.push_str(&format!("{name}: {} requests have versions that disagree\n", listing::count(tally.conflict)));
     }

@@ -14,10 +14,11 @@ use super::{
 use crate::{
     book::Book,
     budgets::{Forecast, Gap, Lines, Method, Projection, Scope, Statement, percent},
+    config::Role,
     money::Usd,
     periods::PeriodSpan,
     reconcile::{Compared, Verdict},
-    report::{NotLogged, Status, Unbudgeted, budgets},
+    report::{NotLogged, SourceState, Status, Unbudgeted, budgets},
     time::Instant,
 };
 
@@ -26,14 +27,15 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 CSV and Parquet hold the budgets; JSON holds everything. With --max-age it exits
-with 4 where the book was not read or not priced for longer than that, or never.
+with 4 where the book was not read or not priced for longer than that, or never,
+and where a source of the books is silent.
 
 Examples:
   spendbook status
-  spendbook status --max-age 26h  for a monitor: 4 if a night did not run
+  spendbook status --max-age 26h  for a monitor: 4 if it is not fresh
   spendbook status --format json | jq '.budgets[] | [.name, .standing]'")]
 pub(super) struct Arguments {
-    /// Exit with 4 if the last ingest or pricing ended longer ago, such as `26h`, `90m` or `2d`
+    /// Exit with 4 if the last ingest or pricing ended longer ago, such as `26h`, `90m` or `2d`, or a source is silent
     #[arg(long, value_name = "SPAN", value_parser = span)]
     max_age: Option<i64>,
     #[command(flatten)]
@@ -53,7 +55,10 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
     let status = Status::of(&book, &config, session.clock.now())?;
     arguments.to.write(&page(&status))?;
     let is_too_old = |max: i64| status.last_runs.age_micros(status.now).is_none_or(|age| age > max);
-    Ok(if arguments.max_age.is_some_and(is_too_old) { Outcome::No } else { Outcome::Done })
+    // A book that is read every night and hears nothing is no newer for it.
+    let is_silent = |source: &SourceState| source.is_silent && source.role == Role::Books;
+    let is_stale = |max| is_too_old(max) || status.sources.iter().any(is_silent);
+    Ok(if arguments.max_age.is_some_and(is_stale) { Outcome::No } else { Outcome::Done })
 }
 
 fn page(status: &Status) -> Page {

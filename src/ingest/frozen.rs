@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The reason under which such a record is counted.
-pub(super) const PRUNED: &str = "pruned";
+pub(crate) const PRUNED: &str = "pruned";
 
 /// The floor of a table of requests.
 #[derive(Debug, Clone, Default)]

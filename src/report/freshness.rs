@@ -1,19 +1,18 @@
-//! How fresh it is: when each source was last heard, what providers said in sum
-//! and when, when the book was last read and priced, and which days' tables are
-//! one step apart.
+//! How fresh it is: what providers said in sum and when, whom a silent source
+//! concerns, when the book was last read and priced, and which days' tables are
+//! one step apart. When sources were heard is found out by `heard`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polars::prelude::*;
-
 use super::{
     ReportError,
+    heard::SourceState,
     sums::{self, By, Query},
 };
 use crate::{
     book::{Book, layout::DayTable},
     budgets::{Ledger, Lines, Scope, Silence},
-    charges::{self, Behind, ChargesError, DayFile},
+    charges::{self, Behind},
     config::{Config, Pool, Role, Source},
     floors::{self, Floors},
     money::Usd,
@@ -23,90 +22,6 @@ use crate::{
     time::{Day, Instant},
     totals,
 };
-
-/// When each source was last heard, by its name.
-pub type Heard = BTreeMap<String, Instant>;
-
-/// Days that are looked through, latest first, for a source's last request.
-const LOOK_BACK_DAYS: usize = 60;
-
-/// When these sources were last heard, as far as the last days of the book
-/// tell. Days that cannot be read are passed over.
-///
-/// # Errors
-/// Where the book cannot be listed.
-pub fn last_heard<'s>(book: &Book, sources: impl IntoIterator<Item = &'s Source>) -> Result<Heard, ReportError> {
-    let mut heard = Heard::new();
-    let mut wanted: [BTreeSet<&str>; 2] = Default::default();
-    for source in sources {
-        wanted[usize::from(source.role == Role::Check)].insert(&source.name);
-    }
-    for (table, names) in [DayTable::Usage, DayTable::Checks].into_iter().zip(wanted) {
-        for &day in book.days(table)?.iter().rev().take(LOOK_BACK_DAYS) {
-            if names.iter().all(|name| heard.contains_key(*name)) {
-                break;
-            }
-            match heard_on(book, table, day) {
-                Ok(of_day) => {
-                    for (source, at) in of_day.into_iter().filter(|(source, _)| names.contains(source.as_str())) {
-                        let last = heard.entry(source).or_insert(at);
-                        *last = at.max(*last);
-                    }
-                }
-                Err(error) => tracing::debug!(%day, %error, "passed over"),
-            }
-        }
-    }
-    Ok(heard)
-}
-
-fn heard_on(book: &Book, table: DayTable, day: Day) -> Result<Heard, ChargesError> {
-    let mut heard = Heard::new();
-    let Some(file) = DayFile::open(book, table, day)? else { return Ok(heard) };
-    for (start, length) in file.slices() {
-        let frame = file.frame(&["source", "ts_last"], start, length)?;
-        let last = || -> PolarsResult<Vec<(String, i64)>> {
-            let last = col("ts_last").to_physical().max();
-            let last = frame.lazy().group_by([col("source")]).agg([last]).collect()?;
-            let (names, at) = (last.column("source")?.str()?, last.column("ts_last")?.i64()?);
-            Ok(names.iter().zip(at.iter()).filter_map(|(name, at)| Some((name?.to_owned(), at?))).collect())
-        };
-        let last = last().map_err(|source| ChargesError::Engine { path: file.path.clone(), source })?;
-        for (source, at) in last {
-            let at = Instant::from_micros(at);
-            let last = heard.entry(source).or_insert(at);
-            *last = at.max(*last);
-        }
-    }
-    Ok(heard)
-}
-
-/// A source, and when it was last heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceState {
-    pub name: String,
-    pub role: Role,
-    /// `None` where nothing of it is in the last days of the book.
-    pub last: Option<Instant>,
-    pub silent_after_micros: i64,
-    /// It gave nothing for longer than it may.
-    pub is_silent: bool,
-}
-
-pub(super) fn sources(book: &Book, config: &Config, now: Instant) -> Result<Vec<SourceState>, ReportError> {
-    let heard = last_heard(book, &config.sources)?;
-    let state = |source: &Source| {
-        let last = heard.get(&source.name).copied();
-        SourceState {
-            name: source.name.clone(),
-            role: source.role,
-            last,
-            silent_after_micros: source.silent_after_micros,
-            is_silent: last.is_some_and(|last| now.micros() - last.micros() > source.silent_after_micros),
-        }
-    };
-    Ok(config.sources.iter().map(state).collect())
-}
 
 /// A source of totals, and when it last told something.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ReportError,
-    freshness::{self, LastRuns, SourceState, TotalsState},
+    freshness::{self, LastRuns, TotalsState},
+    heard::{self, SourceState},
     reconciled::{self, NotLogged, Reconciled},
     sums::{self, By},
 };
@@ -100,7 +101,7 @@ impl Status {
         let not_logged = not_logged.ok_or_else(|| too_large(&Scope::Organization, &month))?;
         let known_until = last_runs.known_until().unwrap_or(now).min(now);
 
-        let sources = freshness::sources(book, config, now)?;
+        let sources = heard::sources(book, config, now)?;
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
         let silences: Vec<Silence> = freshness::silences(book, &sources, &scopes, &pools, &registry)?;
         let coverage = Coverage::of(&rows, &unlogged, &month)?;

@@ -2,7 +2,7 @@
 //! small book, asserting on the mails that are in the outbox, as a mail client
 //! reads them. What is told is held against dollars that the logs spend.
 
-mod office;
+pub(crate) mod office;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Instant as Stopwatch};
 

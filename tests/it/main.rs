@@ -37,6 +37,7 @@ mod reconcile;
 mod replay;
 mod rubbish;
 mod secrets;
+mod silence;
 mod simulation;
 mod status;
 mod support;

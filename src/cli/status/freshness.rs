@@ -23,12 +23,12 @@ pub(super) fn sources(status: &Status) -> Listing {
     ];
     let mut listing = Listing::new("sources", &columns);
     for source in &status.sources {
-        let SourceState { name, role, last, silent_after_micros, is_silent } = source;
+        let SourceState { name, role, last, sought_since: _, silent_after_micros, is_silent } = source;
         let age = last.map(|last| (status.now.micros() - last.micros()).max(0));
         let state = match (last, is_silent) {
-            (None, _) => "never heard",
             (_, true) => "silent",
-            (_, false) => "ok",
+            (None, false) => "never heard",
+            (Some(_), false) => "ok",
         };
         listing.push(vec![
             name.as_str().into(),
@@ -78,6 +78,17 @@ pub(super) fn totals(status: &Status) -> Listing {
     listing
 }
 
+/// Of silent sources that were never heard, since when they are looked for.
+fn never_heard(status: &Status) -> String {
+    let silent = status.sources.iter().filter(|source| source.is_silent && source.last.is_none());
+    let line = |source: &SourceState| {
+        let since = source.sought_since?.second();
+        let name = &source.name;
+        Some(format!("source `{name}`: no run since {since} found a request of it: run `spendbook doctor`\n"))
+    };
+    silent.filter_map(line).collect()
+}
+
 pub(super) fn behind(status: &Status) -> Listing {
     let mut listing = Listing::new("one_step_apart", &[Column::text("day"), Column::text("behind")]);
     for (day, behind) in &status.behind {
@@ -102,7 +113,7 @@ pub(super) fn text(status: &Status) -> String {
     let read = told("last read", "ingest", runs.ingest.as_ref());
     let priced = told("last priced", "price", runs.price.as_ref());
     let behind: String = behind_lines(&status.behind).iter().map(|line| format!("{line}\n")).collect();
-    format!("{read}; {priced}\n{behind}")
+    format!("{}{read}; {priced}\n{behind}", never_heard(status))
 }
 
 /// Which days' tables are one step apart, and what that means.

@@ -61,7 +61,9 @@ pub(super) struct Spike {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Silent {
     pub source: String,
+    /// When it was last heard, or first looked for in vain.
     pub since: Instant,
+    pub was_heard: bool,
     /// For so long, in microseconds.
     pub limit_micros: i64,
     /// Budgets that are not known without it.

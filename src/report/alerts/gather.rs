@@ -22,7 +22,8 @@ use crate::{
     reconcile::Unlogged,
     report::{
         ReportError,
-        freshness::{self, LastRuns, SourceState},
+        freshness::{self, LastRuns},
+        heard::{self, SourceState},
         reconciled,
         status::told_apart,
         sums::{self, Bucket, By, Query},
@@ -72,7 +73,7 @@ impl Reading {
         } else {
             Vec::new()
         };
-        let sources = freshness::sources(book, config, now)?;
+        let sources = heard::sources(book, config, now)?;
         let scopes: Vec<Scope> = timelines.iter().map(|(scope, _)| scope.clone()).collect();
         let silences = freshness::silences(book, &sources, &scopes, &pools, &Registry::new(config))?;
         let behind = freshness::behind(book, from, Instant::LATEST)?;
@@ -105,8 +106,9 @@ impl Reading {
         let silent = self.sources.iter().filter(|source| source.is_silent).filter_map(|source| {
             let silence = self.silences.iter().find(|it| it.source == source.name);
             let of = silence.map(|it| it.of.clone()).unwrap_or_default();
-            let (since, limit_micros) = (source.last?, source.silent_after_micros);
-            Some(Silent { source: source.name.clone(), since, limit_micros, of })
+            let (was_heard, limit_micros) = (source.last.is_some(), source.silent_after_micros);
+            let since = source.last.or(source.sought_since)?;
+            Some(Silent { source: source.name.clone(), since, was_heard, limit_micros, of })
         });
         let (unattributed, all) = of_nobody(&rows, recent);
         Ok(Facts {

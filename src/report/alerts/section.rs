@@ -99,7 +99,7 @@ pub(super) fn of(finding: &Finding, context: Context<'_>) -> Section {
             budget::withdrawn(&standing.statement, (*from, *to, *before), context)
         }
         Finding::Spike(spike) => other::spike(spike, context),
-        Finding::Silent(silent) => other::silent(silent),
+        Finding::Silent(silent) => other::silent(silent, context.config),
         Finding::Unpriced(unpriced) => other::unpriced(unpriced),
         Finding::Violations { team, first, last, kinds } => other::violations(team.as_deref(), (*first, *last), kinds),
         Finding::Unattributed { first, last, count, all } => other::unattributed((*first, *last), *count, *all),

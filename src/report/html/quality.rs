@@ -161,8 +161,10 @@ pub(super) fn notes(facts: &Facts<'_>) -> Vec<Note> {
         warn(format!("What was before {} was pruned, and is not on this page.", words::day(day)));
     }
     let silent = facts.status.sources.iter().filter(|source| source.is_silent && source.role == Role::Books);
-    let silent =
-        silent.filter_map(|it| Some(format!("“{}” since {}", words::name(&it.name), words::instant(it.last?))));
+    let silent = silent.map(|it| match it.last {
+        Some(last) => format!("“{}” since {}", words::name(&it.name), words::instant(last)),
+        None => format!("“{}” at any time", words::name(&it.name)),
+    });
     let silent: Vec<String> = silent.collect();
     if !silent.is_empty() {
         let shown = silent.len().min(MOST_NAMED);

@@ -29,7 +29,7 @@ use crate::{
     report::{
         Reconciled, ReportError,
         freshness::{self, LastRuns},
-        reconciled,
+        heard, reconciled,
         render::chart,
     },
     teams::{OverTime, Registry, SHARED},
@@ -82,12 +82,12 @@ impl<'c> Reading<'c> {
         if config.reconcile.budget_unlogged {
             steps = steps.with_unlogged(&reconciled::unlogged(book, from, until)?);
         }
-        let sources = freshness::sources(book, config, now)?;
+        let sources = heard::sources(book, config, now)?;
         for week in &mut weeks {
             let of_week = plans.iter().filter(|plan| plan.span == week.span);
             let scopes: Vec<Scope> = of_week.map(|plan| plan.scope.clone()).collect();
-            let sources = week.heard.at(week.span.week.until, &sources);
-            week.silences = freshness::silences(book, &sources, &scopes, &pools, &Registry::new(config))?;
+            week.sources = week.heard.at(week.span.week.until, &sources);
+            week.silences = freshness::silences(book, &week.sources, &scopes, &pools, &Registry::new(config))?;
         }
         let stale = freshness::behind(book, from, until)?.into_keys().collect();
         let last_runs = LastRuns::of(book)?;
@@ -285,7 +285,7 @@ impl<'c> Reading<'c> {
     /// organization all.
     fn sources(&self, week: &WeekSums, scope: &Scope, sums: &Sums<'_>) -> Vec<super::sources::SourceWeek> {
         let read_until = self.last_runs.ingest.as_ref().map_or(self.now, |run| run.started);
-        let mut sources = week.heard.of_week(self.config, &week.span, read_until);
+        let mut sources = week.heard.of_week(&week.sources, &week.span, read_until);
         if let Scope::Team(team) = scope {
             let pools = sums.pools.keys().map(|pool| format!("{SHARED}{pool}"));
             let names: BTreeSet<Option<String>> = pools.chain([team.clone()]).map(Some).collect();

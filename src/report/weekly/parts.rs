@@ -87,8 +87,11 @@ pub(super) fn notes(summary: &Summary) -> Vec<Part> {
     let missing: Vec<String> = summary
         .sources
         .iter()
-        .filter(|source| !source.missing.is_empty())
-        .map(|source| format!("“{}” gave nothing on {}", words::name(&source.name), days(&source.missing)))
+        .filter(|source| source.is_silent || !source.missing.is_empty())
+        .map(|source| {
+            let when = if source.is_silent { "at all".to_owned() } else { format!("on {}", days(&source.missing)) };
+            format!("“{}” gave nothing {when}", words::name(&source.name))
+        })
         .collect();
     if !missing.is_empty() {
         warn(format!("A source was silent, so that spend may be missing: {}.", words::list(&missing)));

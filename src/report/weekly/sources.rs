@@ -7,7 +7,7 @@ use polars::prelude::*;
 use crate::{
     book::{Book, layout::DayTable},
     charges::{ChargesError, DayFile},
-    config::{Config, Role},
+    config::Role,
     periods::PeriodSpan,
     report::{ReportError, SourceState},
     time::{Day, Instant},
@@ -25,6 +25,8 @@ pub(super) struct SourceWeek {
     pub missing: Vec<Day>,
     /// Nothing of it in the week, nor shortly before.
     pub is_unheard: bool,
+    /// And that is longer than it may be.
+    pub is_silent: bool,
 }
 
 /// First and last requests of each source, day by day, in order.
@@ -65,20 +67,21 @@ impl Heard {
             let days = self.0.get(&now.name).map(Vec::as_slice).unwrap_or_default();
             let last = days.iter().filter(|(first, _)| *first < at).map(|&(_, last)| last.min(at)).max();
             let last = last.or(now.last.filter(|last| *last < at));
-            let is_silent = last.is_some_and(|last| at.micros() - last.micros() > now.silent_after_micros);
-            SourceState { last, is_silent, ..now.clone() }
+            now.heard_at(last, at)
         };
         sources.iter().map(state).collect()
     }
 
-    /// The week of every source of the books. `known_until` is up to when logs
+    /// The week of every source of the books, which are as they were at its end.
+    /// `known_until` is up to when logs
     /// were read.
-    pub(super) fn of_week(&self, config: &Config, span: &Span, known_until: Instant) -> Vec<SourceWeek> {
-        let books = config.sources.iter().filter(|source| source.role == Role::Books);
+    pub(super) fn of_week(&self, sources: &[SourceState], span: &Span, known_until: Instant) -> Vec<SourceWeek> {
+        let books = sources.iter().filter(|source| source.role == Role::Books);
         books
             .map(|source| {
                 let heard = self.0.get(&source.name).map(Vec::as_slice).unwrap_or_default();
-                week(&source.name, source.silent_after_micros, heard, span, known_until)
+                let week = week(&source.name, source.silent_after_micros, heard, span, known_until);
+                SourceWeek { is_silent: week.is_unheard && source.is_silent, ..week }
             })
             .collect()
     }
@@ -98,7 +101,8 @@ fn ends(frame: DataFrame) -> PolarsResult<Vec<(String, Instant, Instant)>> {
 
 fn week(name: &str, silent_after: i64, heard: &[(Instant, Instant)], span: &Span, known_until: Instant) -> SourceWeek {
     let PeriodSpan { first, end, .. } = span.week;
-    let mut source = SourceWeek { name: name.to_owned(), heard: 0, missing: Vec::new(), is_unheard: heard.is_empty() };
+    let (name, is_unheard) = (name.to_owned(), heard.is_empty());
+    let mut source = SourceWeek { name, heard: 0, missing: Vec::new(), is_unheard, is_silent: false };
     let mut day = first;
     while day < end {
         let (from, until) = (span.calendar.start_of(day), span.calendar.start_of(day.next()));

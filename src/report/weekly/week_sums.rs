@@ -14,7 +14,7 @@ use crate::{
     budgets::{Scope, Silence},
     reconcile::Unlogged,
     report::{
-        Reconciled, ReportError, reconciled,
+        Reconciled, ReportError, SourceState, reconciled,
         sums::{self, By, Query, Sum},
     },
 };
@@ -34,7 +34,8 @@ pub(super) struct WeekSums {
     /// What no log shows, of both weeks.
     pub unlogged: Vec<Unlogged>,
     pub reconciled: Reconciled,
-    /// The sources that were silent at its end.
+    /// Every source, as it was at its end; and those that were silent.
+    pub sources: Vec<SourceState>,
     pub silences: Vec<Silence>,
 }
 
@@ -70,8 +71,8 @@ impl WeekSums {
         let heard = Heard::read(book, span.week.from, span.week.until)?;
         let unlogged = reconciled::unlogged(book, span.before.from, span.week.until)?;
         let reconciled = Reconciled::of(book, span.week.from, span.week.until)?;
-        let (span, silences) = (span.clone(), Vec::new());
-        Ok(Self { span, by_team, users, violations, heard, unlogged, reconciled, silences })
+        let (span, sources, silences) = (span.clone(), Vec::new(), Vec::new());
+        Ok(Self { span, by_team, users, violations, heard, unlogged, reconciled, sources, silences })
     }
 
     pub(super) fn cells<'s>(&'s self, team: &str) -> impl Iterator<Item = &'s Cell> + use<'s> {

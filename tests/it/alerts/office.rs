@@ -17,7 +17,7 @@ use crate::{
 /// Prices by which a token of the model `m` costs a millionth of a dollar.
 const PRICES: &str = "groq,m,*,input_tokens,1,1M,,2025-01-01,,2025-01-01,list,a list,\n";
 
-pub(super) const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [[source]]
 name = "gateway"
 format = "native"
@@ -38,28 +38,28 @@ from = "Spendbook <spendbook@example.com>"
 "#;
 
 /// A book, and what has been read of its outbox.
-pub(super) struct Office {
-    pub(super) run: TestRun,
+pub(crate) struct Office {
+    pub(crate) run: TestRun,
     seen: BTreeSet<String>,
     requests: usize,
 }
 
 /// A mail, as a client shows it.
 #[derive(Debug, Clone)]
-pub(super) struct Read {
-    pub(super) id: String,
-    pub(super) to: String,
-    pub(super) subject: String,
-    pub(super) text: String,
-    pub(super) html: String,
-    pub(super) csv: String,
+pub(crate) struct Read {
+    pub(crate) id: String,
+    pub(crate) to: String,
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) html: String,
+    pub(crate) csv: String,
     /// Of the mail that it answers.
-    pub(super) reply_to: Option<String>,
-    pub(super) headers: String,
+    pub(crate) reply_to: Option<String>,
+    pub(crate) headers: String,
 }
 
 impl Read {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let mail = MessageParser::default().parse(bytes).expect("a mail");
         let header = |name: &str| mail.header_raw(name).map(|it| it.trim().to_owned());
         let attachment = mail.attachments().next().expect("an attachment");
@@ -79,38 +79,38 @@ impl Read {
 }
 
 impl Office {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(CONFIG)
     }
 
-    pub(super) fn with(config: &str) -> Self {
+    pub(crate) fn with(config: &str) -> Self {
         let office = Self::in_run(TestRun::in_memory(config));
         office.prices("");
         office
     }
 
     /// With whatever is there.
-    pub(super) fn in_run(run: TestRun) -> Self {
+    pub(crate) fn in_run(run: TestRun) -> Self {
         Self { run, seen: BTreeSet::new(), requests: 0 }
     }
 
     /// The price list, with more rows.
-    pub(super) fn prices(&self, more: &str) {
+    pub(crate) fn prices(&self, more: &str) {
         self.run.write("pricing/groq.csv", format!("{PRICE_HEADER}{PRICES}{more}"));
     }
 
-    pub(super) fn edit(&self, from: &str, to: &str) {
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.run.path("spendbook.toml")).unwrap();
         assert!(text.contains(from), "{from}");
         self.run.write("spendbook.toml", text.replacen(from, to, 1));
     }
 
     /// Logs a request that costs so many dollars; whole ones, or thousandths.
-    pub(super) fn spends(&mut self, ts: &str, key: &str, dollars: &str) {
+    pub(crate) fn spends(&mut self, ts: &str, key: &str, dollars: &str) {
         self.asks(ts, key, "m", "ann", i64::try_from(Usd::parse(dollars).unwrap().pico() / 1_000_000).unwrap());
     }
 
-    pub(super) fn asks(&mut self, ts: &str, key: &str, model: &str, user: &str, tokens: i64) {
+    pub(crate) fn asks(&mut self, ts: &str, key: &str, model: &str, user: &str, tokens: i64) {
         self.requests += 1;
         let line = serde_json::json!({
             "ts": ts, "request_id": format!("chatcmpl-{:032}", self.requests), "key": key, "user": user, "model": model,
@@ -119,18 +119,18 @@ impl Office {
         self.run.write(&format!("logs/{:06}.jsonl", self.requests), format!("{line}\n"));
     }
 
-    pub(super) fn night(&self, now: &str) {
+    pub(crate) fn night(&self, now: &str) {
         self.said(now, &["-q", "run"]);
     }
 
-    pub(super) fn said(&self, now: &str, arguments: &[&str]) -> String {
+    pub(crate) fn said(&self, now: &str, arguments: &[&str]) -> String {
         let ran = self.run.run_at(now, arguments);
         assert_eq!(ran.code, 0, "{now} {arguments:?} {ran:?}");
         ran.stdout
     }
 
     /// The mails of alerts, by file name; a night also mails the weeks.
-    pub(super) fn mails(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn mails(&self) -> BTreeMap<String, Vec<u8>> {
         let mut mails = BTreeMap::new();
         for (name, bytes) in files_below(&self.run.path("book/outbox")) {
             let name = name.rsplit('/').next().expect("a name").to_owned();
@@ -142,7 +142,7 @@ impl Office {
     }
 
     /// Mails that have come since this was asked.
-    pub(super) fn new_mails(&mut self) -> Vec<Read> {
+    pub(crate) fn new_mails(&mut self) -> Vec<Read> {
         let mails = self.mails();
         let new =
             mails.iter().filter(|(name, _)| !self.seen.contains(*name)).map(|(_, bytes)| Read::of(bytes)).collect();
@@ -151,7 +151,7 @@ impl Office {
     }
 
     /// `lead: [chat] …` of each mail that came in a night, sorted.
-    pub(super) fn told(&mut self, now: &str) -> Vec<String> {
+    pub(crate) fn told(&mut self, now: &str) -> Vec<String> {
         self.night(now);
         let mut told: Vec<String> = self
             .new_mails()

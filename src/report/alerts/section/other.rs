@@ -3,6 +3,7 @@
 use super::{Context, Number, Section, actions, argument, brief, capitalized, day_range, drivers, who};
 use crate::{
     audit::ViolationKind,
+    config::Config,
     money::Usd,
     report::{
         alerts::{
@@ -12,6 +13,7 @@ use crate::{
         },
         render::{Column, Figure, Part, Row, Table, Tone, words},
     },
+    secrets,
     time::{Day, Instant, span_text},
 };
 
@@ -74,15 +76,25 @@ pub(super) fn spike(spike: &Spike, context: Context<'_>) -> Section {
     }
 }
 
-pub(super) fn silent(silent: &Silent) -> Section {
+pub(super) fn silent(silent: &Silent, config: &Config) -> Section {
     let name = words::name(&silent.source);
     let since = words::instant(silent.since);
+    let may_be = format!("It may be silent for {}.", span_text(silent.limit_micros));
     let concerned: Vec<String> =
         silent.of.iter().map(|scope| scope.name().map_or_else(|| "the organization".to_owned(), words::name)).collect();
-    let mut lead = vec![format!(
-        "The last request that the source {name} shows is of {since}. It may be silent for {}.",
-        span_text(silent.limit_micros)
-    )];
+    let (headline, mut lead, look, measure) = if silent.was_heard {
+        let last = format!("The last request that the source {name} shows is of {since}. {may_be}");
+        let look = "Look whether the gateway still writes its log, and whether it reaches the path that the source \
+                    names: `spendbook doctor`.";
+        (format!("nothing since {since}"), vec![last], look, "last_heard")
+    } else {
+        let headline = format!("no run since {since} found a request of it");
+        let nothing = format!("Nothing of the source {name} is in the book, and {headline}. {may_be}");
+        let look = "Run `spendbook doctor`: it says what it finds there, whether that can be read, and whether it is \
+                    in the format that is named.";
+        let lead = [Some(nothing), place(silent, config)].into_iter().flatten().collect();
+        (headline, lead, look, "sought_since")
+    };
     if !concerned.is_empty() {
         let more = concerned.len().saturating_sub(5);
         let shown = concerned.iter().take(5).cloned().collect::<Vec<_>>();
@@ -97,21 +109,31 @@ pub(super) fn silent(silent: &Silent) -> Section {
         name: silent.source.clone(),
         tag: format!("source {name}"),
         period: None,
-        headline: format!("nothing since {since}"),
+        headline,
         lead,
         parts: vec![actions([
-            "Look whether the gateway still writes its log, and whether it reaches the path that the source names: \
-             `spendbook doctor`."
-                .to_owned(),
+            look.to_owned(),
             "If the source is meant to be quiet for longer: set `silent_after` of the source, such as `\"8d\"`."
                 .to_owned(),
             "If it is gone for good: take the `[[source]]` out of `spendbook.toml`. What was read stays.".to_owned(),
         ])],
         numbers: vec![
-            Number::new("last_heard", silent.since),
+            Number::new(measure, silent.since),
             Number::new("silent_after_seconds", silent.limit_micros / 1_000_000),
         ],
     }
+}
+
+/// Where a source is looked for.
+fn place(silent: &Silent, config: &Config) -> Option<String> {
+    let source = config.sources.iter().find(|source| source.name == silent.source)?;
+    Some(match &source.remote {
+        Some(remote) => format!("It is asked at {}.", words::plain(&secrets::redact(&remote.url))),
+        None => format!(
+            "Its files are looked for at `{}`, which is relative to the directory of `spendbook.toml`.",
+            words::plain(&source.path)
+        ),
+    })
 }
 
 pub(super) fn unpriced(unpriced: &Unpriced) -> Section {
