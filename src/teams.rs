@@ -83,6 +83,8 @@ pub struct Registry<'c> {
     /// Current and former names of teams, the longest first, each with the
     /// current one.
     teams: Vec<(&'c str, &'c str)>,
+    /// Names that teams had before, with those that they have now.
+    former: HashMap<&'c str, &'c str>,
     /// The longest first.
     environments: Vec<&'c str>,
     keys: &'c [Key],
@@ -103,6 +105,7 @@ impl<'c> Registry<'c> {
             teams.push((&team.name, &team.name));
             teams.extend(team.formerly.iter().map(|former| (former.as_str(), team.name.as_str())));
         }
+        let former = teams.iter().copied().filter(|(name, team)| name != team).collect();
         teams.sort_by_key(|(name, _)| (Reverse(name.len()), *name));
         let mut environments: Vec<&str> = config.book.environments.iter().map(String::as_str).collect();
         environments.sort_by_key(|name| (Reverse(name.len()), *name));
@@ -114,7 +117,7 @@ impl<'c> Registry<'c> {
                 }
             }
         }
-        Self { teams, environments, keys: &config.keys, shown }
+        Self { teams, former, environments, keys: &config.keys, shown }
     }
 
     /// Who pays for a request that was made `at` an instant.
@@ -223,6 +226,15 @@ impl<'c> Registry<'c> {
     /// Every entry of a key, in the order of [`Key::shown_as`].
     fn entries(&self, key: &str) -> impl Iterator<Item = &'c Key> {
         self.shown.iter().filter_map(move |keys| keys.get(key)).flatten().copied()
+    }
+
+    /// The name that the team of a row has now: until its day is priced again, a
+    /// row has the name that the team had then.
+    pub fn team_name<'k>(&self, team: &'k str) -> &'k str
+    where
+        'c: 'k,
+    {
+        self.former.get(team).copied().unwrap_or(team)
     }
 
     /// The current name of a team that has or had this one.

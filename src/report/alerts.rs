@@ -140,12 +140,14 @@ pub fn run(book: &Book, config: &Config, options: Options, now: Instant) -> Resu
     if !options.dry_run {
         policy::keep(book, config, now)?;
     }
-    let state = log.state.clone().renamed(config);
+    let renamings = log.state.renamings(config);
+    let state = log.state.clone().with(&renamings, now);
     let reading = Reading::of(book, config, now)?;
     let registry = Registry::new(config);
     let ledger = reading.ledger(&registry);
     let facts = reading.facts(&ledger, book, config, now)?;
-    let decided = decide::decide(&state, &facts, config, now);
+    let mut decided = decide::decide(&state, &facts, config, now);
+    decided.events.splice(..0, renamings);
     let known_until = reading.known_until;
     let costs = Costs::read(book, &registry, &section::wanted(&decided.findings, known_until))?;
     let tell = |finding: &Finding| {

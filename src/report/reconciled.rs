@@ -16,11 +16,27 @@ use crate::{
     budgets::SpendRow,
     money::Usd,
     reconcile::{self, Compared, Summary, TheirSides, Unlogged, Verdict},
+    teams::Registry,
     time::{Day, Instant},
 };
 
-/// What is in no log, of the days that begin in a stretch of time.
-pub(super) fn unlogged(book: &Book, from: Instant, until: Instant) -> Result<Vec<Unlogged>, ReportError> {
+/// What is in no log, of the days that begin in a stretch of time, by the names
+/// that teams have now.
+pub(super) fn unlogged(
+    book: &Book,
+    registry: &Registry<'_>,
+    from: Instant,
+    until: Instant,
+) -> Result<Vec<Unlogged>, ReportError> {
+    let mut rows = stored(book, from, until)?;
+    for row in &mut rows {
+        row.team = row.team.take().map(|team| registry.team_name(&team).to_owned());
+    }
+    Ok(rows)
+}
+
+/// The same as it is stored.
+fn stored(book: &Book, from: Instant, until: Instant) -> Result<Vec<Unlogged>, ReportError> {
     let mut rows = Vec::new();
     for day in book.days(DayTable::Unlogged)?.into_iter().filter(|day| from <= day.start() && day.start() < until) {
         rows.extend(reconcile::unlogged(book, day)?);
@@ -34,7 +50,7 @@ pub(super) fn unlogged(book: &Book, from: Instant, until: Instant) -> Result<Vec
 /// Where the book cannot be read.
 pub fn reported_keys(book: &Book, since: Day) -> Result<BTreeMap<String, Reported>, ReportError> {
     let mut keys: BTreeMap<String, Reported> = BTreeMap::new();
-    for row in unlogged(book, since.start(), Instant::LATEST)? {
+    for row in stored(book, since.start(), Instant::LATEST)? {
         let (requests, tokens) = (row.requests.unwrap_or_default(), row.tokens());
         let Some(key) = row.key.filter(|_| requests > 0 || tokens > 0) else { continue };
         let nothing = || Reported { providers: BTreeSet::new(), requests: 0, tokens: 0, first: row.day, last: row.day };

@@ -95,7 +95,7 @@ impl Status {
         let registry = Registry::new(config);
         let mut rows = sums::spend_rows(&buckets, &registry);
         let reconciled_from = Day::from_days(now.day().days() - LOOK_BACK_DAYS);
-        let unlogged = reconciled::unlogged(book, from.min(reconciled_from.start()), Instant::LATEST)?;
+        let unlogged = reconciled::unlogged(book, &registry, from.min(reconciled_from.start()), Instant::LATEST)?;
         let reconciled = Reconciled::of(book, reconciled_from.start(), Instant::LATEST)?;
         let not_logged = NotLogged::of(unlogged.iter().filter(|it| it.day >= reconciled_from));
         let not_logged = not_logged.ok_or_else(|| too_large(&Scope::Organization, &month))?;

@@ -119,7 +119,8 @@ pub(super) fn buckets(book: &Book, by: &[By], from: Instant, until: Instant) -> 
 }
 
 /// As a ledger takes them: the names are a team, a key and a model, as far as
-/// there are so many. Keys get the names under which they are registered.
+/// there are so many. Keys get the names under which they are registered, teams
+/// those that they have now.
 pub(super) fn spend_rows<'n>(buckets: &'n [Bucket], registry: &Registry<'n>) -> Vec<SpendRow<'n>> {
     buckets.iter().map(|Bucket { at, names, sum }| spend_row(*at, names, sum, registry)).collect()
 }
@@ -129,7 +130,7 @@ pub(super) fn spend_row<'n>(at: Instant, names: &'n Names, sum: &Sum, registry: 
     let name = |place: usize| names.get(place).and_then(Option::as_deref);
     SpendRow {
         bucket: at,
-        team: name(0),
+        team: name(0).map(|team| registry.team_name(team)),
         key: name(1).map(|key| registry.key_name(key, at)),
         model: name(2).unwrap_or_default(),
         requests: sum.requests,

@@ -24,7 +24,7 @@ use crate::{
     periods::{Calendar, PeriodSpan},
     policy,
     reconcile::Unlogged,
-    teams::{OverTime, SHARED},
+    teams::{OverTime, Registry, SHARED},
     time::{Day, Instant},
 };
 
@@ -131,8 +131,11 @@ impl Top {
         let pools = policy::known(book, config, now)?.pools(config);
         let counts_unlogged = config.reconcile.budget_unlogged;
         let sides = [&period, &before].map(|span| {
-            let unlogged =
-                if counts_unlogged { reconciled::unlogged(book, span.from, span.until)? } else { Vec::new() };
+            let unlogged = if counts_unlogged {
+                reconciled::unlogged(book, &Registry::new(config), span.from, span.until)?
+            } else {
+                Vec::new()
+            };
             Side::of(book, &pools, subject, span, &unlogged)
         });
         let [now, then] = sides;

@@ -34,6 +34,7 @@ mod prune;
 mod pull;
 mod query;
 mod reconcile;
+mod renaming;
 mod replay;
 mod rubbish;
 mod secrets;

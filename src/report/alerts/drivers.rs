@@ -54,7 +54,8 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Keys have the names under which they are registered.
+    /// Keys have the names under which they are registered, teams those that they
+    /// have now.
     pub(super) fn read(book: &Book, registry: &Registry<'_>, wanted: &BTreeSet<Against>) -> Result<Self, ReportError> {
         let by = By::columns(&["team", "key", "model_billed", "user"]);
         let mut spans: BTreeMap<(Instant, Instant), Vec<(Names, Sum)>> = BTreeMap::new();
@@ -62,6 +63,7 @@ impl Costs {
             if let Entry::Vacant(vacant) = spans.entry((from, until)) {
                 let sums = sums::of(book, Query { table: DayTable::Charges, by: &by, from, until })?;
                 let named = sums.into_iter().map(|(mut names, sum)| {
+                    names[0] = names[0].take().map(|team| registry.team_name(&team).to_owned());
                     names[1] = names[1].take().map(|key| registry.key_name(&key, from).to_owned());
                     (names, sum)
                 });

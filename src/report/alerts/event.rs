@@ -74,6 +74,11 @@ pub(super) struct Count {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Event {
+    /// A team has another name now, and what was told of it is of that name.
+    Renamed {
+        former: String,
+        team: String,
+    },
     /// A budget was looked at, and is not as it was.
     Evaluated {
         #[serde(flatten)]

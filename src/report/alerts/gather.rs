@@ -69,7 +69,7 @@ impl Reading {
         let from = first_needed(&timelines, now);
         let buckets = sums::buckets(book, &told_apart(&timelines, config), from, Instant::LATEST)?;
         let unlogged = if config.reconcile.budget_unlogged {
-            reconciled::unlogged(book, from, Instant::LATEST)?
+            reconciled::unlogged(book, &Registry::new(config), from, Instant::LATEST)?
         } else {
             Vec::new()
         };
@@ -117,7 +117,7 @@ impl Reading {
             silent: silent.collect(),
             unpriced: unpriced(book, recent.start(), Instant::LATEST)?,
             rotations: rotations(book, config, now)?,
-            violations: violations(book, recent)?,
+            violations: violations(book, &Registry::new(config), recent)?,
             unattributed,
             all,
         })
@@ -297,11 +297,16 @@ fn unpriced(book: &Book, from: Instant, until: Instant) -> Result<Vec<Unpriced>,
 }
 
 /// Violations by team and day.
-fn violations(book: &Book, since: Day) -> Result<BTreeMap<Option<String>, BTreeMap<Day, Broken>>, AlertsError> {
+fn violations(
+    book: &Book,
+    registry: &Registry<'_>,
+    since: Day,
+) -> Result<BTreeMap<Option<String>, BTreeMap<Day, Broken>>, AlertsError> {
     let mut found: BTreeMap<Option<String>, BTreeMap<Day, Broken>> = BTreeMap::new();
     for day in book.days(DayTable::Violations)?.into_iter().filter(|day| *day >= since) {
         audit::violations(book, day, |it| {
-            let count = found.entry(it.team).or_default().entry(day).or_default().entry(it.kind).or_default();
+            let team = it.team.map(|team| registry.team_name(&team).to_owned());
+            let count = found.entry(team).or_default().entry(day).or_default().entry(it.kind).or_default();
             count.number = count.number.saturating_add(1);
             count.cost = count.cost.checked_add(it.cost).unwrap_or(count.cost);
         })?;

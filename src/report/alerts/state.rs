@@ -118,6 +118,7 @@ impl State {
 
     fn apply(&mut self, event: Event, at: Instant) {
         match event {
+            Event::Renamed { former, team } => _ = self.rename(&former, &team),
             Event::Evaluated { id, spend, budget, thresholds } => {
                 self.budgets.entry(id).or_default().last = Some(Evaluation { spend, budget, thresholds });
             }
@@ -150,22 +151,76 @@ impl State {
         }
     }
 
-    /// With the names that teams have now: alerts follow a team that is renamed.
+    /// The names that teams had when something was told of them, and have no
+    /// more. They are events: an episode that ends under the new name must not
+    /// be found again under the former one.
+    pub(super) fn renamings(&self, config: &Config) -> Vec<Event> {
+        let mut after = self.clone();
+        let names = config.teams.values().flat_map(|team| team.formerly.iter().map(move |former| (former, &team.name)));
+        let renamed = names.filter(|(former, team)| after.rename(former, team));
+        renamed.map(|(former, team)| Event::Renamed { former: former.clone(), team: team.clone() }).collect()
+    }
+
+    /// As it is once a run has committed these events.
     #[must_use]
-    pub(super) fn renamed(mut self, config: &Config) -> Self {
-        for team in config.teams.values() {
-            for former in team.formerly.iter().filter(|former| !config.teams.contains_key(*former)) {
-                let of_former = |id: &BudgetId| matches!(&id.scope, Scope::Team(name) if name == former);
-                let ids: Vec<BudgetId> = self.budgets.keys().filter(|id| of_former(id)).cloned().collect();
-                for id in ids {
-                    let Some(known) = self.budgets.remove(&id) else { continue };
-                    let now = BudgetId { scope: Scope::Team(team.name.clone()), ..id };
-                    // What the team was told under its new name came later.
-                    self.budgets.entry(now).or_insert(known);
-                }
-            }
+    pub(super) fn with(mut self, events: &[Event], at: Instant) -> Self {
+        for event in events {
+            self.apply(event.clone(), at);
         }
         self
+    }
+
+    /// Whether something was told under the former name. What was told under the
+    /// new one came later, and stays.
+    fn rename(&mut self, former: &str, team: &str) -> bool {
+        let mut is_some = false;
+        let of_budget = |id: &BudgetId| match &id.scope {
+            Scope::Team(name) if name == former => Some(BudgetId { scope: Scope::Team(team.to_owned()), ..id.clone() }),
+            _ => None,
+        };
+        for (id, known) in moved(&mut self.budgets, of_budget) {
+            is_some = true;
+            self.budgets.entry(id).or_insert(known);
+        }
+        let of_episode = |(kind, subject): &(Lasting, String)| {
+            let rest = subject.strip_prefix("team ")?.strip_prefix(former)?;
+            // Of a forecast, the period is told, too.
+            let is_of = match kind {
+                Lasting::Spike => rest.is_empty(),
+                Lasting::Forecast => rest.strip_prefix(' ').is_some_and(|period| !period.contains(' ')),
+                Lasting::SilentSource | Lasting::Unpriced | Lasting::KeyRotation => false,
+            };
+            is_of.then(|| (*kind, format!("team {team}{rest}")))
+        };
+        for (id, episode) in moved(&mut self.episodes, of_episode) {
+            is_some = true;
+            self.episodes.entry(id).or_insert(episode);
+        }
+        // What was counted is of a kind of violation and a team, what was told
+        // of a team alone.
+        let of_day = |(kind, subject): &(Daily, String)| {
+            let before = subject.strip_suffix(former).filter(|_| *kind == Daily::Violations)?;
+            let is_of = before.is_empty() || before.strip_suffix(' ').is_some_and(|kind| !kind.contains(' '));
+            is_of.then(|| (*kind, format!("{before}{team}")))
+        };
+        for (id, told) in moved(&mut self.daily, of_day) {
+            is_some = true;
+            let now = self.daily.entry(id).or_default();
+            now.last = now.last.max(told.last);
+            for (day, count) in told.days {
+                now.days.entry(day).or_insert(count);
+            }
+        }
+        let of_thread = |(to, thread): &(String, String)| {
+            let parts: Vec<&str> = thread.splitn(4, ' ').collect();
+            let is_of = matches!(parts.as_slice(), ["team", _, _, name] if *name == former);
+            is_of.then(|| (to.clone(), format!("team {} {} {team}", parts[1], parts[2])))
+        };
+        for (id, first) in moved(&mut self.threads, of_thread) {
+            is_some = true;
+            self.threads.entry(id).or_insert(first);
+        }
+        is_some
     }
 
     /// Whether a budget was looked at before, in any period.
@@ -180,6 +235,12 @@ impl State {
         runs.into_iter().for_each(|run| state.add(run));
         state
     }
+}
+
+/// Takes out what gets another key.
+fn moved<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, to: impl Fn(&K) -> Option<K>) -> Vec<(K, V)> {
+    let keys: Vec<(K, K)> = map.keys().filter_map(|key| Some((key.clone(), to(key)?))).collect();
+    keys.into_iter().filter_map(|(from, to)| Some((to, map.remove(&from)?))).collect()
 }
 
 #[cfg(test)]
@@ -229,9 +290,42 @@ mod tests {
     #[test]
     fn alerts_follow_a_team_to_its_new_name() {
         let config = Config::parse("[teams.new]\nformerly = [\"old\"]\n", Path::new("spendbook.toml")).unwrap();
-        let state = State::of([&past()]).renamed(&config);
+        let mut past = past();
+        let subjects = [
+            (Lasting::Spike, "team old", "team new"),
+            (Lasting::Spike, "key old", "key old"),
+            (Lasting::Spike, "team older", "team older"),
+            (Lasting::Forecast, "team old 2026-11", "team new 2026-11"),
+            (Lasting::Forecast, "team old one 2026-11", "team old one 2026-11"),
+            (Lasting::SilentSource, "team old", "team old"),
+        ];
+        for (kind, subject, _) in subjects {
+            past.events.push(Event::Began { kind, subject: subject.to_owned(), is_told: true });
+        }
+        let day = Instant::EARLIEST.day();
+        let count = Count { number: 3, cost: Usd::ZERO };
+        let counted =
+            |subject: &str| Event::Counted { kind: Daily::Violations, subject: subject.to_owned(), day, count };
+        let told = Event::Told { kind: Daily::Violations, subject: "old".to_owned(), on: day };
+        past.events.extend([counted("unknown_key old"), counted("unknown_key very old"), told]);
+        past.mails[0].threads = ["team month 2026-11 old", "key month 2026-11 old"].map(str::to_owned).to_vec();
+
+        let before = State::of([&past]);
+        let renamings = before.renamings(&config);
+        assert_eq!(renamings, [Event::Renamed { former: "old".to_owned(), team: "new".to_owned() }]);
+        let state = before.with(&renamings, Instant::EARLIEST);
+        assert_eq!(state.renamings(&config), []);
         assert_eq!(state.budgets[&id("new", "2026-11")].standing, Some(50));
         assert_eq!(state.budgets.keys().filter(|id| id.scope == Scope::Team("old".to_owned())).count(), 0);
         assert!(state.has_seen(&id("new", "2026-12")) && !state.has_seen(&id("other", "2026-11")));
+        for (kind, _, subject) in subjects {
+            assert!(state.episodes.contains_key(&(kind, subject.to_owned())), "{subject}: {:?}", state.episodes);
+        }
+        let daily = |subject: &str| state.daily.get(&(Daily::Violations, subject.to_owned()));
+        assert_eq!(daily("unknown_key new").and_then(|told| told.days.get(&day)), Some(&count));
+        assert_eq!(daily("new").and_then(|told| told.last), Some(day));
+        assert!(daily("unknown_key very old").is_some() && daily("unknown_key old").is_none());
+        let threads: Vec<&str> = state.threads.keys().map(|(_, thread)| thread.as_str()).collect();
+        assert_eq!(threads, ["key month 2026-11 old", "team month 2026-11 new"]);
     }
 }

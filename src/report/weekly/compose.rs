@@ -66,10 +66,11 @@ impl<'c> Reading<'c> {
     ) -> Result<Self, WeeklyError> {
         let history = policy::known(book, config, now)?;
         let (timelines, pools) = (history.budgets(config), history.pools(config));
+        let registry = Registry::new(config);
         let mut weeks: Vec<WeekSums> = Vec::new();
         for plan in plans {
             if weeks.iter().all(|week| week.span != plan.span) {
-                weeks.push(WeekSums::read(book, &plan.span)?);
+                weeks.push(WeekSums::read(book, &registry, &plan.span)?);
             }
         }
         let until = plans.iter().map(|plan| plan.span.week.until).max().unwrap_or(now);
@@ -78,16 +79,16 @@ impl<'c> Reading<'c> {
         for (_, timeline) in &timelines {
             calendars.extend(timeline.span_at(until.plus_micros(-1)).map(|(calendar, _)| calendar));
         }
-        let mut steps = Steps::read(book, &calendars, from, until)?;
+        let mut steps = Steps::read(book, &registry, &calendars, (from, until))?;
         if config.reconcile.budget_unlogged {
-            steps = steps.with_unlogged(&reconciled::unlogged(book, from, until)?);
+            steps = steps.with_unlogged(&reconciled::unlogged(book, &registry, from, until)?);
         }
         let sources = heard::sources(book, config, now)?;
         for week in &mut weeks {
             let of_week = plans.iter().filter(|plan| plan.span == week.span);
             let scopes: Vec<Scope> = of_week.map(|plan| plan.scope.clone()).collect();
             week.sources = week.heard.at(week.span.week.until, &sources);
-            week.silences = freshness::silences(book, &week.sources, &scopes, &pools, &Registry::new(config))?;
+            week.silences = freshness::silences(book, &week.sources, &scopes, &pools, &registry)?;
         }
         let stale = freshness::behind(book, from, until)?.into_keys().collect();
         let last_runs = LastRuns::of(book)?;

@@ -23,6 +23,7 @@ use crate::{
     reconcile::Unlogged,
     record::{METERS, Meter},
     report::{ReportError, reconciled},
+    teams::Registry,
     time::Instant,
 };
 
@@ -62,7 +63,7 @@ impl Names {
 const SLOT: &str = "slot";
 
 /// The sums of days that begin at these instants; the last one ends the last day.
-pub(super) fn cells(book: &Book, days: &[Instant]) -> Result<Vec<Cell>, ReportError> {
+pub(super) fn cells(book: &Book, registry: &Registry<'_>, days: &[Instant]) -> Result<Vec<Cell>, ReportError> {
     const BY: [&str; 6] = ["team", "key", "provider", "model_billed", "tier", "basis"];
     let (Some(&from), Some(&until)) = (days.first(), days.last()) else { return Ok(Vec::new()) };
     let slot = days[1..].iter().fold(lit(0_i64), |slot, start| {
@@ -82,7 +83,10 @@ pub(super) fn cells(book: &Book, days: &[Instant]) -> Result<Vec<Cell>, ReportEr
             METERS.iter().map(|info| numbers(frame, info.column)).collect::<PolarsResult<_>>()?;
         let costs: Vec<Vec<Usd>> = COSTS.iter().map(|name| amounts(frame, name)).collect::<PolarsResult<_>>()?;
         for (row, &slot) in slots.iter().enumerate() {
-            let mut name = |place: usize| texts[place].get(row).map(|text| names.get(text));
+            let mut name = |place: usize| {
+                let now = |text| if place == 0 { registry.team_name(text) } else { text };
+                texts[place].get(row).map(|text| names.get(now(text)))
+            };
             let class = match texts[5].get(row).unwrap_or_default() {
                 basis if basis == Basis::Free.name() => Class::Free,
                 basis if basis == Basis::Unpriced.name() => Class::Unpriced,
@@ -136,9 +140,9 @@ impl Steps {
     /// is a quarter of the rows.
     pub(super) fn read(
         book: &Book,
+        registry: &Registry<'_>,
         calendars: &[Calendar],
-        from: Instant,
-        until: Instant,
+        (from, until): (Instant, Instant),
     ) -> Result<Self, ReportError> {
         const SUMS: [&str; 5] = ["requests", "unpriced_requests", "estimated_requests", "cost", "estimated_cost"];
         let step = if calendars.iter().all(|it| is_on_the_hour(*it, from, until)) { HOUR } else { FINEST };
@@ -152,7 +156,7 @@ impl Steps {
             let (unpriced, estimated) = (numbers(frame, SUMS[1])?, numbers(frame, SUMS[2])?);
             let (cost, estimated_cost) = (amounts(frame, SUMS[3])?, amounts(frame, SUMS[4])?);
             for (row, &at) in at.iter().enumerate() {
-                let team = teams.get(row).map(|team| names.get(team));
+                let team = teams.get(row).map(|team| names.get(registry.team_name(team)));
                 steps.by_team.entry(team).or_default().push(Step {
                     at: Instant::from_micros(at),
                     requests: requests[row],

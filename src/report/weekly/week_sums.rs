@@ -17,6 +17,8 @@ use crate::{
         Reconciled, ReportError, SourceState, reconciled,
         sums::{self, By, Query, Sum},
     },
+    teams::Registry,
+    time::Instant,
 };
 
 /// Who used what and through which source: by team, user and source.
@@ -40,18 +42,23 @@ pub(super) struct WeekSums {
 }
 
 impl WeekSums {
-    pub(super) fn read(book: &Book, span: &Span) -> Result<Self, WeeklyError> {
+    pub(super) fn read(book: &Book, registry: &Registry<'_>, span: &Span) -> Result<Self, WeeklyError> {
         let mut by_team: HashMap<Option<Name>, Vec<Cell>> = HashMap::new();
-        for cell in read::cells(book, &span.days())? {
+        for cell in read::cells(book, registry, &span.days())? {
             by_team.entry(cell.team.clone()).or_default().push(cell);
         }
-        let users = |from, until| -> Result<HashMap<Option<String>, Users>, ReportError> {
+        let users = |from: Instant, until: Instant| -> Result<HashMap<Option<String>, Users>, ReportError> {
             let by = By::columns(&["team", "user", "source"]);
             let query = Query { table: DayTable::Charges, by: &by, from, until };
             let mut by_team: HashMap<Option<String>, Users> = HashMap::new();
             for (mut names, sum) in sums::of(book, query)? {
-                let team = names.remove(0);
-                by_team.entry(team).or_default().insert(names, sum);
+                let team = names.remove(0).map(|team| registry.team_name(&team).to_owned());
+                let all = by_team.entry(team).or_default().entry(names).or_default();
+                all.add(&sum).ok_or_else(|| ReportError::TooMuch {
+                    table: query.table.name(),
+                    from: from.to_string(),
+                    until: until.to_string(),
+                })?;
             }
             Ok(by_team)
         };
@@ -61,7 +68,8 @@ impl WeekSums {
         for day in book.days(DayTable::Violations)?.into_iter().filter(|day| days.contains(day)) {
             audit::violations(book, day, |it| {
                 if span.week.contains(it.ts) {
-                    let broken = violations.entry(it.team).or_default().entry(it.kind).or_default();
+                    let team = it.team.map(|team| registry.team_name(&team).to_owned());
+                    let broken = violations.entry(team).or_default().entry(it.kind).or_default();
                     broken.times += 1;
                     broken.requests = broken.requests.saturating_add(it.requests);
                     broken.cost = broken.cost.checked_add(it.cost).unwrap_or(broken.cost);
@@ -69,7 +77,7 @@ impl WeekSums {
             })?;
         }
         let heard = Heard::read(book, span.week.from, span.week.until)?;
-        let unlogged = reconciled::unlogged(book, span.before.from, span.week.until)?;
+        let unlogged = reconciled::unlogged(book, registry, span.before.from, span.week.until)?;
         let reconciled = Reconciled::of(book, span.week.from, span.week.until)?;
         let (span, sources, silences) = (span.clone(), Vec::new(), Vec::new());
         Ok(Self { span, by_team, users, violations, heard, unlogged, reconciled, sources, silences })
