@@ -69,7 +69,10 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
 }
 
 /// What a delivery came to, in a line.
-pub(super) fn told(delivered: &Delivered) -> String {
+pub(super) fn told(delivered: &Delivered, config: &Config) -> String {
+    if config.mail.transport == Transport::Directory && !delivered.lines.is_empty() {
+        return summary(delivered, config);
+    }
     let parts = [(delivered.sent(), "sent"), (delivered.waiting(), "in the outbox"), (delivered.failed(), "given up")];
     let parts: Vec<_> = parts
         .into_iter()
@@ -81,6 +84,21 @@ pub(super) fn told(delivered: &Delivered) -> String {
     } else {
         format!("{}: `spendbook deliver --dry-run` lists them\n", parts.join(", "))
     }
+}
+
+/// What becomes of mails that were put into the outbox just now.
+pub(super) fn next(config: &Config) -> String {
+    match config.mail.transport {
+        Transport::Directory => {
+            format!("nothing is sent from here: another program takes them from `{}`\n", pending(config))
+        }
+        Transport::Smtp(_) => "`spendbook deliver` sends them\n".to_owned(),
+    }
+}
+
+/// Where mails wait.
+fn pending(config: &Config) -> String {
+    config.book.path.join("outbox/pending").display().to_string()
 }
 
 /// What a monitor should hear; a server that does not work is told once, here.
@@ -143,7 +161,7 @@ fn page(delivered: &Delivered, config: &Config) -> Page {
 /// One line: `3 mails sent, 1 waits, 1 failed`, and what to do.
 fn summary(delivered: &Delivered, config: &Config) -> String {
     if config.mail.transport == Transport::Directory {
-        let dir = config.book.path.join("outbox/pending").display().to_string();
+        let dir = pending(config);
         return match delivered.lines.len() {
             0 => "the outbox is empty\n".to_owned(),
             count => format!(

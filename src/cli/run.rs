@@ -7,7 +7,10 @@
 use clap::Args;
 
 use super::{Failure, Outcome, Session, audit, deliver, ingest, listing, price, progress, reconcile, report};
-use crate::night::{Done, Night, StageError};
+use crate::{
+    config::Config,
+    night::{Done, Night, StageError},
+};
 
 /// Runs the whole night: reads what is new in every source, prices and rolls up
 /// what changed, holds it against what providers report, audits it, writes the state of budgets for gateways, raises
@@ -26,13 +29,13 @@ pub(super) fn run(session: &Session) -> Result<Outcome, Failure> {
     let night = Night { config: &config, book: &book, clock: &session.clock, memory: session.global.memory };
     let done = night.run(&progress::Nightly(session.progress()))?;
     if !session.global.quiet {
-        listing::print(&summary(&done))?;
+        listing::print(&summary(&done, &config))?;
     }
     finish(done)
 }
 
 /// What every stage came to, for a person.
-fn summary(done: &Done) -> String {
+fn summary(done: &Done, config: &Config) -> String {
     let Done { ingest, totals, price, reconcile, audit, alerts, weekly, delivery, .. } = done;
     let mut text = String::new();
     text.extend(ingest.as_ref().map(|done| ingest::report(done, false)));
@@ -42,7 +45,7 @@ fn summary(done: &Done) -> String {
     text.extend(audit.as_ref().map(audit::report));
     text.extend(alerts.as_ref().map(report::alerts::told));
     text.extend(weekly.as_ref().ok().filter(|done| !done.mailed.is_empty()).map(report::weekly::told));
-    text.extend(delivery.as_ref().map(deliver::told));
+    text.extend(delivery.as_ref().map(|done| deliver::told(done, config)));
     text
 }
 

@@ -72,6 +72,8 @@ pub enum WeeklyError {
     Pruned { week: String, kept_from: Day },
     #[error("there is no team `{0}` in the config")]
     NoTeam(String),
+    #[error("{0}, so that there is nothing to send again: leave out `--resend` to mail the week")]
+    NeverMailed(String),
     #[error(
         "the totals of {scope} come to ${one} by the hour and to ${other} by the day: the tables of a day are not of \
          one run, run `spendbook price` and try again"
@@ -82,7 +84,10 @@ pub enum WeeklyError {
 impl WeeklyError {
     /// Whether something else is to be asked for.
     pub const fn is_about_the_question(&self) -> bool {
-        matches!(self, Self::NoWeek(_) | Self::NotOver(..) | Self::Pruned { .. } | Self::NoTeam(_))
+        matches!(
+            self,
+            Self::NoWeek(_) | Self::NotOver(..) | Self::Pruned { .. } | Self::NoTeam(_) | Self::NeverMailed(_)
+        )
     }
 }
 
@@ -114,6 +119,8 @@ pub struct Outcome {
     pub mailed: Vec<MailedWeek>,
     /// Asked for, and mailed before.
     pub known: Vec<(Scope, String)>,
+    /// To be sent again, and never mailed.
+    pub never: Vec<(Scope, String)>,
     /// Mails of earlier runs that were not in the outbox, or go out again.
     pub restored: usize,
 }
@@ -177,16 +184,15 @@ pub fn run(book: &Book, config: &Config, options: &Options<'_>, now: Instant) ->
     let outbox = Outbox::new(book);
     let mut outcome = Outcome { restored: restore(book, &outbox, &mailed, now)?, ..Outcome::default() };
     let planner = Planner::new(book, config, options, &mailed, now)?;
+    if options.resend {
+        planner.resend(&outbox, &mut outcome)?;
+        return Ok(outcome);
+    }
     let mut plans = Vec::new();
     for (scope, recipients) in scopes(config, options)?.into_iter().filter(|(_, recipients)| !recipients.is_empty()) {
         match planner.plan(scope, recipients)? {
             Planned::Due(plan) => plans.push(*plan),
-            Planned::Mailed { scope, slug, days, week } => {
-                if options.resend {
-                    outcome.restored += again(book, &outbox, &slug, days)?;
-                }
-                outcome.known.push((scope, week));
-            }
+            Planned::Mailed { scope, week } => outcome.known.push((scope, week)),
             Planned::Nothing => {}
         }
     }
@@ -273,7 +279,7 @@ fn scopes(config: &Config, options: &Options<'_>) -> Result<Vec<(Scope, Vec<Mail
 /// What is to be done for a scope.
 enum Planned {
     Due(Box<Plan>),
-    Mailed { scope: Scope, slug: String, days: Days, week: String },
+    Mailed { scope: Scope, week: String },
     Nothing,
 }
 
@@ -305,34 +311,63 @@ impl<'a> Planner<'a> {
         Ok(Self { book, config, options, mailed, first, failed_mails, spend_from, now })
     }
 
-    fn plan(&self, scope: Scope, recipients: Vec<Mailbox>) -> Result<Planned, WeeklyError> {
-        let Some(first) = self.first else { return Ok(Planned::Nothing) };
+    /// A scope's weeks, and the names of its objects: those of all names that it had.
+    fn calendar_and_slugs(&self, scope: &Scope) -> (Calendar, Vec<String>) {
         let team = scope.name().and_then(|name| self.config.teams.get(name));
         let book = &self.config.book;
         let zone = team.map_or(book.timezone, |team| team.timezone);
-        let calendar = Calendar { zone, week_start: book.week_start };
-        let mut slugs = vec![store::slug(&scope)];
+        let mut slugs = vec![store::slug(scope)];
         slugs.extend(team.iter().flat_map(|team| &team.formerly).map(|name| store::slug(&Scope::Team(name.clone()))));
+        (Calendar { zone, week_start: book.week_start }, slugs)
+    }
+
+    /// Puts mails of committed weeks into the outbox once more, sent or not: of
+    /// the week that is asked for, or of the last one of each scope.
+    fn resend(&self, outbox: &Outbox<'_>, outcome: &mut Outcome) -> Result<(), WeeklyError> {
+        for (scope, recipients) in scopes(self.config, self.options)? {
+            let (calendar, slugs) = self.calendar_and_slugs(&scope);
+            let weeks = self.mailed.of(&slugs);
+            let asked = self.options.week.map(|name| self.named(calendar, name)).transpose()?;
+            let found = match &asked {
+                Some(week) => weeks.iter().find(|(_, days)| *days == (week.first, week.end.previous())),
+                None => weeks.last(),
+            };
+            if let Some((slug, days)) = found {
+                if let Some(commit) = store::load(self.book, slug, *days)? {
+                    outcome.restored += outbox.again(&commit.mails)?;
+                }
+                outcome.known.push((scope, calendar.period_with(days.0, Period::Week).name));
+            } else if let Some(week) = asked.filter(|_| !recipients.is_empty()) {
+                outcome.never.push((scope, week.name));
+            }
+        }
+        if outcome.known.is_empty() {
+            let of = self.options.team.map_or_else(String::new, |team| format!(" of the team `{team}`"));
+            return Err(WeeklyError::NeverMailed(match self.options.week {
+                Some(week) => format!("the week `{week}`{of} was never mailed"),
+                None => format!("no week{of} was ever mailed"),
+            }));
+        }
+        Ok(())
+    }
+
+    fn plan(&self, scope: Scope, recipients: Vec<Mailbox>) -> Result<Planned, WeeklyError> {
+        let Some(first) = self.first else { return Ok(Planned::Nothing) };
+        let (calendar, mut slugs) = self.calendar_and_slugs(&scope);
         let weeks = self.mailed.of(&slugs);
         let due = if let Some(name) = self.options.week {
             Some(Due { week: self.named(calendar, name)?, missed: Vec::new() })
         } else {
             let until = weeks.iter().map(|(_, (_, last))| last.next()).max();
-            let send_on = self.config.mail.weekly_on.unwrap_or(book.week_start);
+            let send_on = self.config.mail.weekly_on.unwrap_or(calendar.week_start);
             week::due(calendar, send_on, self.now, until, first)
         };
         let Some(Due { week, missed }) = due else {
-            return Ok(match weeks.last() {
-                Some((slug, days)) if self.options.resend => {
-                    let week = calendar.period_with(days.0, Period::Week).name;
-                    Planned::Mailed { scope, slug: slug.clone(), days: *days, week }
-                }
-                _ => Planned::Nothing,
-            });
+            return Ok(Planned::Nothing);
         };
         let days = (week.first, week.end.previous());
-        if let Some((slug, days)) = weeks.iter().find(|(_, known)| *known == days) {
-            return Ok(Planned::Mailed { scope, slug: slug.clone(), days: *days, week: week.name });
+        if weeks.iter().any(|(_, known)| *known == days) {
+            return Ok(Planned::Mailed { scope, week: week.name });
         }
         let failed_mails = if scope == Scope::Organization { self.failed_mails.clone() } else { Vec::new() };
         if let Some(kept_from) = self.spend_from.filter(|kept_from| week.from < *kept_from) {
@@ -439,10 +474,4 @@ fn restore(book: &Book, outbox: &Outbox<'_>, mailed: &Mailed, now: Instant) -> R
         }
     }
     Ok(restored)
-}
-
-/// Puts the mails of a committed week into the outbox once more, sent or not.
-fn again(book: &Book, outbox: &Outbox<'_>, slug: &str, days: Days) -> Result<usize, WeeklyError> {
-    let Some(commit) = store::load(book, slug, days)? else { return Ok(0) };
-    Ok(outbox.again(&commit.mails)?)
 }

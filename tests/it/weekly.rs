@@ -25,6 +25,9 @@ fn is_a(name: &str, kind: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == kind)
 }
 
+/// What is said wherever mails were put into the outbox.
+const NOT_SENT: &str = "nothing is sent from here: another program takes them from `book/outbox/pending`\n";
+
 /// What comes before the mails in a night.
 fn night(run: &TestRun, now: &str) {
     for stage in ["ingest", "price", "audit"] {
@@ -206,7 +209,7 @@ fn a_week_is_mailed_once_and_lost_mails_come_back_byte_for_byte() {
     // Killed between the commit and the outbox, with one mail out of two there.
     run.remove("book/outbox/pending/weekly-2026-11-09-team-chatbot-1.eml");
     run.remove("book/outbox/pending/weekly-2026-11-09-organization-1.eml");
-    assert_eq!(mail(&run, "2026-11-17T02:00:00Z", &[]), "2 mails put into the outbox again\n");
+    assert_eq!(mail(&run, "2026-11-17T02:00:00Z", &[]), format!("2 mails put into the outbox again\n{NOT_SENT}"));
     assert_eq!(outbox(&run, "pending"), mails);
 
     // Each of these runs has its record, which says what it mailed.
@@ -225,7 +228,27 @@ fn a_week_is_mailed_once_and_lost_mails_come_back_byte_for_byte() {
     fs::rename(run.path(from), run.path(to).join("weekly-2026-11-09-team-chatbot-1.eml")).unwrap();
     assert_eq!(mail(&run, "2026-11-17T02:00:00Z", &[]), "no weekly mail is due\n");
     let said = mail(&run, "2026-11-17T02:00:00Z", &["--team", "chatbot", "--resend"]);
-    assert_eq!(said, "2026-W46 of the team `chatbot` was mailed before\n1 mail put into the outbox again\n");
+    let again = "2026-W46 of the team `chatbot` was mailed before\n1 mail put into the outbox again\n";
+    assert_eq!(said, format!("{again}{NOT_SENT}"));
+    assert_eq!(outbox(&run, "pending"), mails);
+
+    // What was never mailed is not sent again, nor for the first time.
+    for (arguments, what) in [
+        (&["--week", "2026-W45", "--resend"][..], "the week `2026-W45` was never mailed"),
+        (
+            &["--week", "2026-W45", "--team", "chatbot", "--resend"],
+            "the week `2026-W45` of the team `chatbot` was never mailed",
+        ),
+        (&["--team", "analytics", "--resend"], "no week of the team `analytics` was ever mailed"),
+    ] {
+        let ran = run.run_at("2026-11-17T02:00:00Z", &[&["report", "weekly"], arguments].concat());
+        let why = "so that there is nothing to send again: leave out `--resend` to mail the week";
+        assert_eq!((ran.code, ran.stderr), (2, format!("error: {what}, {why}\n")));
+    }
+    assert_eq!(outbox(&run, "pending"), mails);
+    // A week later the last one that was mailed is meant, not the one that is due.
+    let said = mail(&run, "2026-11-24T02:00:00Z", &["--team", "chatbot", "--resend"]);
+    assert!(said.starts_with("2026-W46 of the team `chatbot` was mailed before\n"), "{said}");
     assert_eq!(outbox(&run, "pending"), mails);
 
     let named = mail(&run, "2026-11-17T02:00:00Z", &["--week", "2026-W46", "--team", "chatbot"]);

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::{
     book::Book,
     cli::{
-        Failure, Outcome, Session,
+        Failure, Outcome, Session, deliver,
         listing::{self, As, Cell, Column, Listing, Page},
     },
     config::Config,
@@ -117,7 +117,7 @@ fn rest(done: &alerts::Outcome, config: &Config, arguments: &Arguments) -> Strin
     match &arguments.output {
         Some(dir) => text.push_str(&format!("\n{mails} in `{}`; nothing was committed\n", dir.display())),
         None if arguments.dry_run => text.push_str("\ndry run: nothing was written\n"),
-        None if !done.mails.is_empty() => text.push_str(&format!("\n{mails} in the outbox\n")),
+        None if !done.mails.is_empty() => text.push_str(&format!("\n{mails} in the outbox\n{}", deliver::next(config))),
         None => {}
     }
     if done.restored > 0 {

@@ -13,7 +13,7 @@ use crate::{
     book::Book,
     budgets::Scope,
     cli::{
-        Failure, Outcome, Session,
+        Failure, Outcome, Session, deliver,
         listing::{self, As, Column, Listing, Page, counted},
     },
     config::Config,
@@ -81,7 +81,11 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Outcome, F
         let done = weekly::run(&book, &config, &options, now).map_err(asked)?;
         runs::store(&book, &RunRecord::of_stage(Stage::Weekly, now, session.clock.now(), done.record()))?;
         let row = |it: &MailedWeek| (it.scope.clone(), it.week.clone(), it.subject.clone(), it.recipients);
-        page(told(&done), done.mailed.iter().map(row))
+        let mut text = told(&done);
+        if !done.mailed.is_empty() || done.restored > 0 {
+            text.push_str(&deliver::next(&config));
+        }
+        page(text, done.mailed.iter().map(row))
     };
     if !session.global.quiet {
         arguments.format.write(&page)?;
@@ -126,10 +130,13 @@ fn prices(config: &Config) -> Option<PriceBook> {
 pub(in crate::cli) fn told(outcome: &weekly::Outcome) -> String {
     let mut text = String::new();
     for MailedWeek { subject, recipients, .. } in &outcome.mailed {
-        text.push_str(&format!("mailed to {}: {subject}\n", counted(count(*recipients), "person")));
+        text.push_str(&format!("weekly mail for {}: {subject}\n", counted(count(*recipients), "person")));
     }
     for (scope, week) in &outcome.known {
         text.push_str(&format!("{week} of {scope} was mailed before\n"));
+    }
+    for (scope, week) in &outcome.never {
+        text.push_str(&format!("{week} of {scope} was never mailed: leave out `--resend` to mail it\n"));
     }
     if outcome.restored > 0 {
         text.push_str(&format!("{} put into the outbox again\n", counted(count(outcome.restored), "mail")));
