@@ -248,7 +248,9 @@ fn a_directory_that_cannot_be_written_is_named() {
     run.write("logs/a.jsonl", log(10).concat());
     let ran = run.run(&["ingest"]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert_eq!(ran.said(&run), "error: `./file/book`: Not a directory (os error 20)\n");
+    let expected = "error: the book's directory `./file/book` cannot be written: Not a directory (os error 20): a \
+                    file is in its place, move it away, or set another `path` under `[book]`\n";
+    assert_eq!(ran.said(&run), expected);
 }
 
 #[test]
