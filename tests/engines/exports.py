@@ -206,7 +206,7 @@ def tables(workspace, connection) -> int:
         }
         connection.execute(f"CREATE OR REPLACE TEMP TABLE whole AS {whole}")
         (count,) = connection.execute("SELECT count(*) FROM whole").fetchone()
-        assert count > 0, table
+        assert count > 0 or table == "checks", table
         for format_, sql in read.items():
             connection.execute(f"CREATE OR REPLACE TEMP TABLE exported AS {sql}")
             for one, other in (("exported", "whole"), ("whole", "exported")):

@@ -38,7 +38,10 @@ def check(workspace, _root, _update) -> str:
             assert len(days) == table["days"], (name, len(days))
             for path in files:
                 check_file(path, in_files)
-            check_directory(workspace.book / name, in_files, sum(pq.read_metadata(path).num_rows for path in files))
+            # The demo has no check source.
+            assert files or name == "checks", name
+            if files:
+                check_directory(workspace.book / name, in_files, sum(pq.read_metadata(path).num_rows for path in files))
         check_view(connection, name, columns)
         described += len(columns)
     command(workspace, [table["table"] for table in listed])
