@@ -33,7 +33,7 @@ use place::Mistake;
 /// Of the SQL, in a message.
 const SHOWN_LETTERS: usize = 120;
 /// Operators and conditions in one question; lists after `IN` may be longer.
-const MOST_OPERATORS: usize = 1_000;
+const MOST_OPERATORS: usize = 400;
 /// For so many of them, and then some. Only what is used of it is memory.
 const STACK_BYTES: usize = 512 << 20;
 

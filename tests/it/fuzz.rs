@@ -244,7 +244,7 @@ fn sql() {
     fuzz(&corpus("sql", &[]), &SQL_WORDS, 150, |bytes| {
         let asked = Asked { book: &book, config: &config, now };
         if let Err(error) = report::query(&asked, &String::from_utf8_lossy(bytes)) {
-            assert!(!error.to_string().contains("cannot be read"), "the SQL has damaged the book: {error}");
+            assert!(error.is_about_what_was_written(), "the SQL has damaged the book: {error}");
         }
     });
 }
