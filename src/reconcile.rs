@@ -2,9 +2,9 @@
 //! the two differ.
 //!
 //! The rows of `totals` are claims ([`mod@claims`]), and so is what check sources
-//! saw ([`seen`]); sums of `charges` are our side ([`ours`]); [`lines`] pairs them by as many names as both sides know, and
-//! [`causes`] takes each difference apart, in integers, so that the causes sum
-//! to it. What no log shows becomes the table `unlogged` ([`mod@unlogged`]),
+//! saw ([`seen`]); sums of `charges` are our side ([`ours`]); [`lines`] pairs them
+//! by as many names as both sides know, and [`causes`] takes each difference
+//! apart, in integers, so that the causes sum to it. What no log shows becomes the table `unlogged` ([`mod@unlogged`]),
 //! which is made again when, and only when, either side changed ([`state`]). It
 //! is made from totals alone. Of what check sources saw it is known request by
 //! request which side has it ([`mod@ids`]).

@@ -6,6 +6,8 @@ use std::{
     hash::{BuildHasherDefault, Hash, Hasher},
 };
 
+use crate::audit::Words;
+
 /// Names, or other values, by the number of each.
 #[derive(Debug)]
 pub(super) struct Names<T> {
@@ -41,6 +43,24 @@ impl<T: Clone + Eq + Hash> Names<T> {
     /// The numbers that the names of another have here.
     pub(super) fn taken_from(&mut self, other: &Self) -> Vec<u32> {
         other.list.iter().map(|name| self.id(name.clone())).collect()
+    }
+}
+
+/// The numbers of a batch's texts, each of which is looked up once.
+pub(super) struct Ids<'b> {
+    words: Words<'b>,
+    numbers: Vec<u32>,
+    nobody: u32,
+}
+
+impl<'b> Ids<'b> {
+    pub(super) fn of(words: Words<'b>, mut id: impl FnMut(Option<&str>) -> u32) -> Self {
+        let numbers = words.values().map(|name| id(Some(name))).collect();
+        Self { words, numbers, nobody: id(None) }
+    }
+
+    pub(super) fn get(&self, row: usize) -> u32 {
+        self.words.place(row).map_or(self.nobody, |place| self.numbers[place])
     }
 }
 

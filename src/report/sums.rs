@@ -10,7 +10,7 @@ use arrow::array::{Array as _, Decimal128Array, Int64Array};
 
 use super::{
     ReportError,
-    numbers::{ByNumbers, Names as Numbered},
+    numbers::{ByNumbers, Ids, Names as Numbered},
 };
 use crate::{
     audit::{AuditError, Columns, DayFile, Words},
@@ -208,12 +208,10 @@ impl Groups {
     fn add(&mut self, columns: &Columns<'_>, query: Query<'_>, is_by_time: bool) -> Result<Option<()>, AuditError> {
         let Self { names, times, sums } = self;
         let at = columns.instants(query.needed()[0])?;
-        let mut places = Vec::with_capacity(query.by.len());
+        let mut ids = Vec::with_capacity(query.by.len());
         for (by, names) in query.by.iter().zip(names) {
             let words = columns.words(by.column())?;
-            let mut number = |name| names.id(by.name(name).map(str::to_owned));
-            let numbers: Vec<u32> = words.values().map(|name| number(Some(name))).collect();
-            places.push((words, numbers, number(None)));
+            ids.push(Ids::of(words, |name| names.id(by.name(name).map(str::to_owned))));
         }
         let rows = Rows::of(columns, query.table)?;
         let mut last = None;
@@ -223,8 +221,8 @@ impl Groups {
                 continue;
             }
             let mut numbers = Numbers::default();
-            for ((words, known, none), number) in places.iter().zip(&mut numbers) {
-                *number = words.place(row).map_or(*none, |place| known[place]);
+            for (ids, number) in ids.iter().zip(&mut numbers) {
+                *number = ids.get(row);
             }
             if is_by_time {
                 // Rows of one time stand together.

@@ -12,14 +12,14 @@ use super::{
     slots::Slots,
 };
 use crate::{
-    audit::{self, Columns, DayFile, ViolationKind, Words},
+    audit::{self, Columns, DayFile, ViolationKind},
     book::{Book, layout::DayTable},
     money::Usd,
     periods::PeriodSpan,
     pricing::Basis,
     report::{
         ReportError,
-        numbers::{ByNumbers, Names},
+        numbers::{ByNumbers, Ids, Names},
     },
     threads::parts_on_every_core,
     time::{Day, Instant},
@@ -150,24 +150,6 @@ fn amount(column: &arrow::array::Decimal128Array, row: usize) -> Usd {
     use arrow::array::Array as _;
     let pico = if column.is_valid(row) { column.value(row) } else { 0 };
     Usd::from_pico(pico).unwrap_or_default()
-}
-
-/// The numbers of a batch's texts.
-struct Ids<'b> {
-    words: Words<'b>,
-    numbers: Vec<u32>,
-    nobody: u32,
-}
-
-impl<'b> Ids<'b> {
-    fn of(words: Words<'b>, mut id: impl FnMut(Option<&str>) -> u32) -> Self {
-        let numbers = words.values().map(|name| id(Some(name))).collect();
-        Self { words, numbers, nobody: id(None) }
-    }
-
-    fn get(&self, row: usize) -> u32 {
-        self.words.place(row).map_or(self.nobody, |place| self.numbers[place])
-    }
 }
 
 /// When a row was: rows of one time stand together.
