@@ -9,8 +9,10 @@
 //! are bit-packed, and a run only where all of them are the same: the
 //! compression sees to the rest.
 
+use std::hash::BuildHasher;
+
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
     column::{
@@ -75,8 +77,9 @@ impl Words {
     pub fn encode(&self, column: ColumnDescPtr, level: ZstdLevel) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
         let rows = self.present.as_ref().map_or(self.numbers.len(), Vec::len);
         let dictionary = Some((&*self.names.page, self.names.count));
-        let pages = Pages { rows, dictionary, data: &self.data(), statistics: self.statistics(rows) };
-        pages.write(column, level)
+        let is_nullable = self.present.is_some();
+        let pages = Pages { rows, is_nullable, dictionary, data: &self.data(), statistics: self.statistics(rows) };
+        pages.encode(level)?.as_column(column)
     }
 
     /// The data page: which rows have a name, where some may not, and the
@@ -100,69 +103,119 @@ impl Words {
     }
 }
 
-/// A row group's column of amounts, where it may be that some are not known.
+/// A row group's columns of amounts, where it may be that some are not known.
+///
+/// Often one equals another, such as what a request costs and what it would at
+/// list price: it is encoded once.
 #[derive(Debug)]
 pub struct Amounts<'a> {
-    pub values: &'a [i128],
     /// Stands for NULL.
-    pub unknown: i128,
+    unknown: i128,
+    done: Vec<(&'a [i128], Encoded)>,
 }
 
-impl Amounts<'_> {
+impl<'a> Amounts<'a> {
     /// A column of few amounts, often all 0, is small as a dictionary; of one of
-    /// many, none is built in vain.
-    const MOST_IN_DICTIONARY: usize = 4096;
+    /// many, none is built in vain: numbers of more than two bytes are no
+    /// shorter than what the compression leaves of an amount.
+    const MOST_IN_DICTIONARY: usize = 1 << 16;
+
+    /// After that many rows it shows whether there will be too many.
+    const ROWS_OF_TRIAL: usize = 1 << 14;
+    const MOST_IN_TRIAL: usize = Self::ROWS_OF_TRIAL / 4 * 3;
+
+    pub fn new(unknown: i128) -> Self {
+        Self { unknown, done: Vec::new() }
+    }
 
     /// The chunk's bytes, and what the file's footer says of it.
     ///
     /// # Errors
     /// Where it cannot be compressed, has more rows than a page can count, or an
     /// amount is not known that has to be.
-    pub fn encode(&self, column: ColumnDescPtr, level: ZstdLevel) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
-        let known = || self.values.iter().copied().filter(|&value| value != self.unknown);
-        let nulls = self.values.len() - known().count();
-        let mut data = Vec::with_capacity(self.values.len() * 16 + 64);
-        if column.max_def_level() > 0 {
-            let present: Vec<bool> = self.values.iter().map(|&value| value != self.unknown).collect();
-            put_presence(&mut data, &present);
-        } else if nulls > 0 {
+    pub fn encode(
+        &mut self,
+        values: &'a [i128],
+        column: ColumnDescPtr,
+        level: ZstdLevel,
+    ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+        let is_nullable = column.max_def_level() > 0;
+        let is_same = |done: &&(&[i128], Encoded)| done.1.is_nullable == is_nullable && done.0 == values;
+        if let Some((_, encoded)) = self.done.iter().find(is_same) {
+            return encoded.as_column(column);
+        }
+        let nulls = values.iter().filter(|&&value| value == self.unknown).count();
+        if !is_nullable && nulls > 0 {
             // Its page would have fewer values than rows, and nobody could read it.
             return Err(ParquetError::General(format!("`{}` has {nulls} amounts that are not known", column.name())));
         }
-        let numbered = self.numbered();
+        let encoded = self.pages(values, nulls, is_nullable, level)?;
+        let chunk = encoded.as_column(column);
+        self.done.push((values, encoded));
+        chunk
+    }
+
+    fn pages(
+        &self,
+        values: &[i128],
+        nulls: usize,
+        is_nullable: bool,
+        level: ZstdLevel,
+    ) -> Result<Encoded, ParquetError> {
+        let known = || values.iter().copied().filter(|&value| value != self.unknown);
+        let bytes = |values: &[i128]| values.iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<u8>>();
+        let mut data = Vec::new();
+        if is_nullable && nulls == 0 {
+            put_presence_of_all(&mut data, values.len());
+        } else if is_nullable {
+            put_presence(&mut data, &values.iter().map(|&value| value != self.unknown).collect::<Vec<_>>());
+        }
+        let numbered = self.numbered(values);
         let mut dictionary = None;
-        if let Some((all, numbers)) = &numbered {
+        let (least, most) = if let Some((all, numbers)) = &numbered {
             let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
             put_numbers(&mut data, numbers, count);
-            dictionary = Some((all.iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<u8>>(), count));
+            dictionary = Some((bytes(all), count));
+            (all.iter().copied().min(), all.iter().copied().max())
         } else {
+            data.reserve(size_of_val(values));
             known().for_each(|value| data.extend_from_slice(&value.to_be_bytes()));
-        }
+            (known().min(), known().max())
+        };
         let bound = |value: Option<i128>| {
             value.map(|value| FixedLenByteArray::from(ByteArray::from(value.to_be_bytes().to_vec())))
         };
-        let (least, most) = (bound(known().min()), bound(known().max()));
         let pages = Pages {
-            rows: self.values.len(),
+            rows: values.len(),
+            is_nullable,
             dictionary: dictionary.as_ref().map(|(page, count)| (&**page, *count)),
             data: &data,
-            statistics: Statistics::fixed_len_byte_array(least, most, None, Some(nulls as u64), false),
+            statistics: Statistics::fixed_len_byte_array(bound(least), bound(most), None, Some(nulls as u64), false),
         };
-        pages.write(column, level)
+        pages.encode(level)
     }
 
     /// The amounts, each once, and the number of each that is known; `None`
     /// where they are too many.
-    fn numbered(&self) -> Option<(Vec<i128>, Vec<u32>)> {
-        let mut numbering: HashMap<i128, u32> = HashMap::new();
-        let (mut all, mut numbers) = (Vec::new(), Vec::with_capacity(self.values.len()));
+    fn numbered(&self, values: &[i128]) -> Option<(Vec<i128>, Vec<u32>)> {
+        let hasher = DefaultHashBuilder::default();
+        let mut table: HashTable<u32> = HashTable::new();
+        let (mut all, mut numbers) = (Vec::new(), Vec::with_capacity(values.len()));
         let mut last = (self.unknown, 0);
-        for &value in self.values.iter().filter(|&&value| value != self.unknown) {
+        for &value in values.iter().filter(|&&value| value != self.unknown) {
             if last.0 != value {
                 let next = u32::try_from(all.len()).unwrap_or(u32::MAX);
-                let number = *numbering.entry(value).or_insert(next);
+                let number = *table
+                    .entry(
+                        hasher.hash_one(value),
+                        |&at| all[at as usize] == value,
+                        |&at| hasher.hash_one(all[at as usize]),
+                    )
+                    .or_insert(next)
+                    .get();
                 if number == next {
-                    if all.len() == Self::MOST_IN_DICTIONARY {
+                    let is_trial = numbers.len() < Self::ROWS_OF_TRIAL;
+                    if all.len() == if is_trial { Self::MOST_IN_TRIAL } else { Self::MOST_IN_DICTIONARY } {
                         return None;
                     }
                     all.push(value);
@@ -178,6 +231,7 @@ impl Amounts<'_> {
 /// The pages of a chunk.
 struct Pages<'p> {
     rows: usize,
+    is_nullable: bool,
     /// The values that rows name by number, and how many; `None` where the data
     /// page has the values themselves.
     dictionary: Option<(&'p [u8], u32)>,
@@ -186,7 +240,7 @@ struct Pages<'p> {
 }
 
 impl Pages<'_> {
-    fn write(self, column: ColumnDescPtr, level: ZstdLevel) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+    fn encode(self, level: ZstdLevel) -> Result<Encoded, ParquetError> {
         let mut chunk = TrackedWrite::new(Vec::new());
         let mut pages = SerializedPageWriter::new(&mut chunk);
         let mut compressor = zstd::bulk::Compressor::new(level.compression_level())?;
@@ -212,37 +266,81 @@ impl Pages<'_> {
         let data = pages.write_page(CompressedPage::new(page, self.data.len()))?;
         let data_offset = data.offset.cast_signed();
         specs.push(data);
-        let sum =
-            |of: fn(&PageWriteSpec) -> usize| i64::try_from(specs.iter().map(of).sum::<usize>()).unwrap_or(i64::MAX);
+        Ok(Encoded {
+            bytes: chunk.into_inner()?.into(),
+            specs,
+            rows: self.rows,
+            is_nullable: self.is_nullable,
+            has_dictionary: self.dictionary.is_some(),
+            data_offset,
+            level,
+            statistics: self.statistics,
+        })
+    }
+}
+
+/// The pages of a chunk as a file has them, for any column of their type.
+struct Encoded {
+    bytes: Bytes,
+    specs: Vec<PageWriteSpec>,
+    rows: usize,
+    is_nullable: bool,
+    has_dictionary: bool,
+    data_offset: i64,
+    level: ZstdLevel,
+    statistics: Statistics,
+}
+
+impl std::fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoded").field("rows", &self.rows).field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl Encoded {
+    /// The chunk's bytes, and what the file's footer says of them.
+    fn as_column(&self, column: ColumnDescPtr) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+        let sum = |of: fn(&PageWriteSpec) -> usize| {
+            i64::try_from(self.specs.iter().map(of).sum::<usize>()).unwrap_or(i64::MAX)
+        };
         let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
-        encodings.extend(self.dictionary.map(|_| Encoding::RLE_DICTIONARY));
+        encodings.extend(self.has_dictionary.then_some(Encoding::RLE_DICTIONARY));
         let metadata = ColumnChunkMetaData::builder(column)
-            .set_compression(Compression::ZSTD(level))
+            .set_compression(Compression::ZSTD(self.level))
             .set_encodings(encodings)
             .set_num_values(i64::try_from(self.rows).unwrap_or(i64::MAX))
             .set_total_compressed_size(sum(|spec| spec.compressed_size))
             .set_total_uncompressed_size(sum(|spec| spec.uncompressed_size))
-            .set_dictionary_page_offset(self.dictionary.map(|_| 0))
-            .set_data_page_offset(data_offset)
-            .set_statistics(self.statistics)
+            .set_dictionary_page_offset(self.has_dictionary.then_some(0))
+            .set_data_page_offset(self.data_offset)
+            .set_statistics(self.statistics.clone())
             .build()?;
         let close = ColumnCloseResult {
-            bytes_written: specs.iter().map(|spec| spec.bytes_written).sum(),
+            bytes_written: self.specs.iter().map(|spec| spec.bytes_written).sum(),
             rows_written: self.rows as u64,
             metadata,
             bloom_filter: None,
             column_index: None,
             offset_index: None,
         };
-        Ok((chunk.into_inner()?.into(), close))
+        Ok((self.bytes.clone(), close))
     }
+}
+
+/// Appends that every row has a value.
+fn put_presence_of_all(page: &mut Vec<u8>, rows: usize) {
+    put_presence_in(page, std::iter::repeat_n(1, rows));
 }
 
 /// Appends which rows have a value.
 fn put_presence(page: &mut Vec<u8>, present: &[bool]) {
+    put_presence_in(page, present.iter().map(|&is_there| u32::from(is_there)));
+}
+
+fn put_presence_in(page: &mut Vec<u8>, present: impl ExactSizeIterator<Item = u32> + Clone) {
     let start = page.len();
     page.extend_from_slice(&[0; 4]);
-    put(page, present.iter().map(|&is_there| u32::from(is_there)), 1);
+    put(page, present, 1);
     let len = u32::try_from(page.len() - start - 4).unwrap_or(u32::MAX);
     page[start..start + 4].copy_from_slice(&len.to_le_bytes());
 }
@@ -319,29 +417,39 @@ mod tests {
     #[test]
     fn an_amount_that_must_be_known_and_is_not_is_refused() {
         let schema = ArrowSchemaConverter::new().convert(&arrow_schema(&[column(false)])).unwrap();
-        let amounts = Amounts { values: &[1, UNKNOWN], unknown: UNKNOWN };
-        let error = amounts.encode(schema.column(0), ZstdLevel::default()).unwrap_err().to_string();
+        let mut amounts = Amounts::new(UNKNOWN);
+        let error = amounts.encode(&[1, UNKNOWN], schema.column(0), ZstdLevel::default()).unwrap_err().to_string();
         assert!(error.contains("has 1 amounts that are not known"), "{error}");
     }
 
-    /// A file of one column, as the general reader finds it: bounds, NULLs and values.
-    fn read_back(values: &[i128], is_nullable: bool) -> (Option<(i128, i128)>, u64, Vec<Option<i128>>) {
-        let columns = [column(is_nullable)];
+    /// What the general reader finds in a column: bounds, NULLs and values.
+    type Found = (Option<(i128, i128)>, u64, Vec<Option<i128>>);
+
+    /// A file of two columns with the same values, as the general reader finds them.
+    fn read_back(values: &[i128], is_nullable: bool) -> [Found; 2] {
+        let columns = [column(is_nullable), Column { name: "again", ..column(is_nullable) }];
         let schema = ArrowSchemaConverter::new().convert(&arrow_schema(&columns)).unwrap();
         let properties = Arc::new(table_properties(&columns));
         let mut file = SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), properties).unwrap();
-        let amounts = Amounts { values, unknown: UNKNOWN };
-        let (bytes, close) = amounts.encode(schema.column(0), ZstdLevel::default()).unwrap();
+        let mut amounts = Amounts::new(UNKNOWN);
         let mut group = file.next_row_group().unwrap();
-        group.append_column(&bytes, close).unwrap();
+        for described in schema.columns() {
+            let (bytes, close) = amounts.encode(values, Arc::clone(described), ZstdLevel::default()).unwrap();
+            group.append_column(&bytes, close).unwrap();
+        }
+        assert_eq!(amounts.done.len(), 1);
         group.close().unwrap();
         let file = Bytes::from(file.into_inner().unwrap());
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        let statistics = reader.metadata().row_group(0).column(0).statistics().unwrap();
+        [0, 1].map(|at| found(&file, at))
+    }
+
+    fn found(file: &Bytes, column: usize) -> Found {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+        let statistics = reader.metadata().row_group(0).column(column).statistics().unwrap();
         let amount = |bytes: &[u8]| i128::from_be_bytes(bytes.try_into().unwrap());
         let bounds = statistics.min_bytes_opt().map(amount).zip(statistics.max_bytes_opt().map(amount));
         let nulls = statistics.null_count_opt().unwrap();
-        let batches = reader.build().unwrap().map(|batch| Arc::clone(batch.unwrap().column(0)));
+        let batches = reader.build().unwrap().map(|batch| Arc::clone(batch.unwrap().column(column)));
         let values = batches.flat_map(|array| {
             let array = array.as_primitive::<Decimal128Type>();
             assert_eq!((array.precision(), array.scale()), (38, 12));
@@ -352,25 +460,33 @@ mod tests {
 
     #[test]
     fn amounts_are_read_back_as_they_were() {
-        let many = |count: i128| (0..count).map(|at| (at - 5) * 10_i128.pow(20)).collect::<Vec<_>>();
-        let most = Amounts::MOST_IN_DICTIONARY as i128;
-        for values in [
-            vec![],
-            vec![0; 1000],
-            vec![UNKNOWN; 9],
-            vec![7],
-            vec![3, -3, UNKNOWN, 3, i128::MAX, UNKNOWN, -3, 0, 0],
-            many(most),
-            many(most + 1),
-            [many(most + 1), vec![UNKNOWN; 3]].concat(),
-            [many(20), many(20)].concat(),
+        let many = |count: usize| (0..count).map(|at| (at as i128 - 5) * 10_i128.pow(20)).collect::<Vec<_>>();
+        let (most, trial) = (Amounts::MOST_IN_DICTIONARY, Amounts::MOST_IN_TRIAL);
+        let late = [vec![0; Amounts::ROWS_OF_TRIAL], many(most)].concat();
+        for (values, has_dictionary) in [
+            (vec![], true),
+            (vec![0; 1000], true),
+            (vec![UNKNOWN; 9], true),
+            (vec![7], true),
+            (vec![3, -3, UNKNOWN, 3, i128::MAX, UNKNOWN, -3, 0, 0], true),
+            (many(trial), true),
+            (many(trial + 1), false),
+            ([many(trial + 1), vec![UNKNOWN; 3]].concat(), false),
+            (late.clone(), true),
+            ([late, vec![1, UNKNOWN]].concat(), false),
+            ([many(20), many(20)].concat(), true),
         ] {
             let known: Vec<Option<i128>> = values.iter().map(|&value| (value != UNKNOWN).then_some(value)).collect();
             let bounds = known.iter().flatten().copied().min().zip(known.iter().flatten().copied().max());
             let nulls = known.iter().filter(|value| value.is_none()).count() as u64;
-            assert_eq!(read_back(&values, true), (bounds, nulls, known.clone()));
+            assert_eq!(Amounts::new(UNKNOWN).numbered(&values).is_some(), has_dictionary);
+            for column in read_back(&values, true) {
+                assert_eq!(column, (bounds, nulls, known.clone()));
+            }
             if nulls == 0 {
-                assert_eq!(read_back(&values, false), (bounds, 0, known));
+                for column in read_back(&values, false) {
+                    assert_eq!(column, (bounds, 0, known.clone()));
+                }
             }
         }
     }
