@@ -4,7 +4,8 @@
 //! A day is made again when, and only when, what it is made from changed
 //! ([`state`]): its usage, the prices that can apply to it, who can pay for it,
 //! or the rules in this code. Slices of a day are read by polars ([`mod@file`]),
-//! joined with the prices and owners chosen for them ([`mod@slice`]), priced in
+//! numbered by their texts ([`texts`]), joined with the prices and owners chosen
+//! for them ([`mod@slice`]), priced in
 //! integers ([`mod@price`]), added up ([`rollup`]) and written in order ([`day`]).
 //!
 //! What must hold: as many rows out as in, and in the same order; every amount
@@ -23,6 +24,7 @@ mod price;
 mod rollup;
 mod slice;
 mod state;
+mod texts;
 mod totals;
 #[cfg(test)]
 mod traps;

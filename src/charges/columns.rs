@@ -19,7 +19,7 @@ use crate::{
         schema::arrow_schema,
     },
     pricing::Label,
-    record::PRICED,
+    record::{AMOUNTS, PRICED},
     teams::Attribution,
 };
 
@@ -29,7 +29,7 @@ pub(super) type Chunk = (Bytes, ColumnCloseResult);
 /// Encodes the columns of [`PRICED`], in their order.
 pub(super) fn encode(applied: &Applied<'_>, priced: &Priced) -> Result<Vec<Chunk>, ParquetError> {
     let schema = ArrowSchemaConverter::new().convert(&arrow_schema(PRICED))?;
-    let (mut values, mut amounts) = (priced.amounts.iter(), Amounts::new(UNKNOWN));
+    let (mut places, mut amounts) = (0..AMOUNTS.len(), Amounts::new(UNKNOWN));
     let owner = |of: fn(&Attribution) -> Option<&str>| {
         words(&applied.owner, applied.owners.iter().map(|Applying { it, .. }| of(it)))
     };
@@ -47,8 +47,8 @@ pub(super) fn encode(applied: &Applied<'_>, priced: &Priced) -> Result<Vec<Chunk
             "reason" => label(|label| label.reason.as_deref()),
             "price_id" => label(|label| label.price_id.as_deref()),
             _ => {
-                let values = values.next().expect("as many amounts as columns");
-                return amounts.encode(values, Arc::clone(described), ZstdLevel::default());
+                let place = places.next().expect("as many amounts as columns");
+                return amounts.encode(priced.amounts(place), Arc::clone(described), ZstdLevel::default());
             }
         };
         let present = words.present.filter(|_| described.max_def_level() > 0);

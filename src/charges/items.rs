@@ -15,8 +15,9 @@ use super::{
     ChargesError,
     file::DayFile,
     price::Price,
-    slice::{self, Applying, Numbering},
+    slice::{self, Applying},
     state,
+    texts::Numbering,
 };
 use crate::{
     book::{Book, layout::DayTable},

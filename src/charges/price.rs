@@ -4,11 +4,10 @@
 //! (0.111 per hour of audio) is multiplied first and divided once, half to even
 //! at 1e-12. Nothing wraps: what would overflow is an error that names the row.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
+use polars::prelude::{DataFrame, PolarsResult};
 
-use polars::prelude::{BooleanChunked, DataFrame, Int64Chunked, PolarsResult};
-
-use super::slice::Applied;
+use super::{slice::Applied, texts::Texts};
 use crate::{
     money::Usd,
     pricing::{Basis, ChargeError, Choice, Label, MeterSet, Rate, Request, Stretch},
@@ -37,11 +36,21 @@ pub(super) const UNKNOWN: i128 = i128::MIN;
 /// The amounts and labels of a slice's rows.
 #[derive(Debug)]
 pub(super) struct Priced {
-    /// In the order of [`AMOUNTS`], in pico-dollars, or [`UNKNOWN`].
-    pub amounts: [Vec<i128>; AMOUNTS.len()],
+    /// In pico-dollars, or [`UNKNOWN`]. Columns that are all 0, or the same, are
+    /// there once.
+    pub columns: Vec<Vec<i128>>,
+    /// Of each of [`AMOUNTS`], its place in `columns`.
+    pub place: [usize; AMOUNTS.len()],
     /// Of each row, its place in `labels`.
     pub label: Vec<u32>,
     pub labels: Vec<Label>,
+}
+
+impl Priced {
+    /// A column of [`AMOUNTS`].
+    pub(super) fn amounts(&self, amount: usize) -> &[i128] {
+        &self.columns[self.place[amount]]
+    }
 }
 
 /// A row that cannot be priced.
@@ -53,28 +62,60 @@ pub(super) struct BadRow {
 
 /// The columns of a slice that decide what its rows cost.
 #[derive(Debug)]
-pub(super) struct Used<'f> {
-    /// Meters that any row reports.
-    meters: Vec<(Meter, &'f Int64Chunked)>,
+pub(super) struct Used {
+    /// Meters that any row reports; [`NOTHING`] where one does not.
+    meters: Vec<(Meter, Vec<i64>)>,
     status: Vec<Status>,
-    gateway_cache: &'f BooleanChunked,
+    gateway_cache: Vec<bool>,
+    /// The first row with a quantity below 0.
+    negative: Option<(usize, Meter, i64)>,
 }
 
-impl<'f> Used<'f> {
-    pub(super) fn of(frame: &'f DataFrame) -> PolarsResult<Self> {
+/// Stands for a quantity that is not reported.
+pub(super) const NOTHING: i64 = -1;
+
+/// Beside the bits of meters: whether any quantity is reported.
+const IS_REPORTED: u16 = 1 << 15;
+
+const _: () = assert!(Meter::COUNT < 15);
+
+impl Used {
+    pub(super) fn of(frame: &DataFrame) -> PolarsResult<Self> {
         let mut meters = Vec::new();
+        let mut negative = None;
         for info in &METERS {
             let column = frame.column(info.column)?.i64()?;
-            if column.null_count() < column.len() {
-                meters.push((info.meter, column));
+            if column.null_count() == column.len() {
+                continue;
             }
+            let mut quantities = Vec::with_capacity(column.len());
+            for chunk in column.downcast_iter() {
+                let values = chunk.values().iter().copied();
+                match chunk.validity() {
+                    None => quantities.extend(values),
+                    Some(validity) => quantities
+                        .extend(values.zip(validity).map(|(value, is_there)| if is_there { value } else { NOTHING })),
+                }
+            }
+            let below = quantities.iter().filter(|&&quantity| quantity < 0).count();
+            if negative.is_none() && below > column.null_count() {
+                let mut rows = column.iter().enumerate();
+                negative = rows.find_map(|(row, value)| Some((row, info.meter, value.filter(|&value| value < 0)?)));
+            }
+            meters.push((info.meter, quantities));
         }
-        let status = frame.column("status")?.str()?.iter();
-        let status = status.map(|name| name.and_then(Status::from_name).unwrap_or(Status::Success)).collect();
-        Ok(Self { meters, status, gateway_cache: frame.column("gateway_cache")?.bool()? })
+        let status = Texts::of(frame, "status")?;
+        let known = |name: Option<&str>| name.and_then(Status::from_name).unwrap_or(Status::Success);
+        let known: Vec<Status> = status.all.iter().copied().map(known).collect();
+        Ok(Self {
+            meters,
+            status: status.numbers.iter().map(|&number| known[number as usize]).collect(),
+            gateway_cache: frame.column("gateway_cache")?.bool()?.iter().map(|flag| flag == Some(true)).collect(),
+            negative,
+        })
     }
 
-    pub(super) fn meters(&self) -> &[(Meter, &'f Int64Chunked)] {
+    pub(super) fn meters(&self) -> &[(Meter, Vec<i64>)] {
         &self.meters
     }
 
@@ -85,64 +126,76 @@ impl<'f> Used<'f> {
     /// The sum of each meter. A slice has fewer rows than would overflow it.
     pub(super) fn quantities(&self) -> [i128; Meter::COUNT] {
         let mut sums = [0; Meter::COUNT];
-        for (meter, column) in &self.meters {
-            sums[meter.index()] = column.iter().flatten().map(i128::from).sum();
+        for (meter, quantities) in &self.meters {
+            sums[meter.index()] = quantities.iter().map(|&quantity| i128::from(quantity.max(0))).sum();
         }
         sums
     }
 
-    /// Of each row: the meters above zero, and whether any is reported.
-    fn sets(&self) -> Result<Vec<(u16, bool)>, BadRow> {
-        let mut sets = vec![(0, false); self.status.len()];
-        for &(meter, column) in &self.meters {
-            for (row, (quantity, (bits, is_reported))) in column.iter().zip(&mut sets).enumerate() {
-                match quantity {
-                    None => {}
-                    Some(quantity @ ..0) => {
-                        return Err(BadRow { row, error: ChargeError::Negative { meter, quantity } });
-                    }
-                    Some(quantity) => {
-                        *is_reported = true;
-                        *bits |= u16::from(quantity > 0) << meter.index();
-                    }
-                }
+    /// Of each row: the meters above zero, and [`IS_REPORTED`].
+    fn sets(&self) -> Vec<u16> {
+        let mut sets = vec![0; self.status.len()];
+        for (meter, quantities) in &self.meters {
+            let bit = 1 << meter.index();
+            for (&quantity, set) in quantities.iter().zip(&mut sets) {
+                *set |= if quantity > 0 { bit } else { 0 } | if quantity >= 0 { IS_REPORTED } else { 0 };
             }
         }
-        Ok(sets)
+        sets
     }
 
     /// Prices every row.
     pub(super) fn price(&self, applied: &Applied<'_>) -> Result<Priced, BadRow> {
-        let sets = self.sets()?;
-        let rows = sets.len();
+        if let Some((row, meter, quantity)) = self.negative {
+            return Err(BadRow { row, error: ChargeError::Negative { meter, quantity } });
+        }
+        let sets = self.sets();
         let plans: Vec<Plan> = applied.stretches.iter().map(|stretch| Plan::of(&stretch.it)).collect();
         let mut labels = Labels::default();
-        let mut amounts: [Vec<i128>; AMOUNTS.len()] = std::array::from_fn(|_| Vec::with_capacity(rows));
-        let mut label = Vec::with_capacity(rows);
-        let cached = self.gateway_cache.iter().map(|flag| flag == Some(true));
-        for (row, ((bits, is_reported), gateway_cache)) in sets.into_iter().zip(cached).enumerate() {
-            let (place, row_amounts) = if bits == 0 || gateway_cache {
-                labels.without_price(is_reported.then_some(i64::from(bits)), self.status[row], gateway_cache)
+        let mut columns = Columns::new(sets.len());
+        let mut label = Vec::with_capacity(sets.len());
+        for (row, (set, &gateway_cache)) in sets.into_iter().zip(&self.gateway_cache).enumerate() {
+            let (is_reported, bits) = (set & IS_REPORTED != 0, set & !IS_REPORTED);
+            let place = if bits == 0 || gateway_cache {
+                let known =
+                    labels.without_price(is_reported.then_some(i64::from(bits)), self.status[row], gateway_cache);
+                columns.put(row, &known.1);
+                known.0
             } else {
                 let stretch = applied.stretch[row];
                 let meters = MeterSet::from_bits(bits);
+                let plan = &plans[stretch as usize];
                 let place = labels.priced(stretch, meters, &applied.stretches[stretch as usize].it);
                 let is_priced = labels.known[place as usize].basis != Basis::Unpriced;
-                let amounts = self.row(row, meters, &plans[stretch as usize], is_priced);
-                (place, amounts.map_err(|error| BadRow { row, error })?)
+                if let Some(small) = self.small(row, meters, plan).filter(|_| is_priced) {
+                    columns.put(row, &small.map(i128::from));
+                } else {
+                    let amounts = self.row(row, meters, plan, is_priced);
+                    columns.put(row, &amounts.map_err(|error| BadRow { row, error })?);
+                }
+                place
             };
             label.push(place);
-            for (column, amount) in amounts.iter_mut().zip(row_amounts) {
-                column.push(amount);
-            }
         }
-        Ok(Priced { amounts, label, labels: labels.known })
+        let (columns, place) = columns.each_once();
+        Ok(Priced { columns, place, label, labels: labels.known })
+    }
+
+    /// The amounts of a row where all prices are for a single unit and all sums
+    /// are small, as nearly always; [`Self::row`] makes any other's.
+    fn small(&self, row: usize, set: MeterSet, plan: &Plan) -> Option<[i64; AMOUNTS.len()]> {
+        let mut sums = [0; AMOUNTS.len()];
+        for (meter, quantities) in self.meters.iter().filter(|(meter, _)| set.contains(*meter)) {
+            let item = plan.items[meter.index()].as_ref()?;
+            item.add_small(quantities[row], place(meter.info().cost_column), &mut sums)?;
+        }
+        Some(sums)
     }
 
     fn row(&self, row: usize, set: MeterSet, plan: &Plan, is_priced: bool) -> Result<Amounts, ChargeError> {
         let mut sums = [0; AMOUNTS.len()];
-        for &(meter, column) in self.meters.iter().filter(|(meter, _)| set.contains(*meter)) {
-            let quantity = column.get(row).unwrap_or_default();
+        for &(meter, ref quantities) in self.meters.iter().filter(|(meter, _)| set.contains(*meter)) {
+            let quantity = quantities[row];
             let added = if let Some(item) = &plan.items[meter.index()] {
                 item.add(quantity, place(meter.info().cost_column), &mut sums)
             } else {
@@ -155,6 +208,51 @@ impl<'f> Used<'f> {
             sums[COST..].fill(UNKNOWN);
         }
         Ok(sums)
+    }
+}
+
+/// The amounts of a slice while they are made: a column is there from the first
+/// row on that it differs in from what is expected of it.
+struct Columns {
+    rows: usize,
+    own: [Option<Vec<i128>>; AMOUNTS.len()],
+}
+
+impl Columns {
+    fn new(rows: usize) -> Self {
+        Self { rows, own: Default::default() }
+    }
+
+    fn put(&mut self, row: usize, amounts: &Amounts) {
+        for (at, &amount) in amounts.iter().enumerate() {
+            if let Some(column) = &mut self.own[at] {
+                column[row] = amount;
+            } else if amount != if at == LIST_COST { amounts[COST] } else { 0 } {
+                let expected = if at == LIST_COST { self.own[COST].clone() } else { None };
+                let column = self.own[at].insert(expected.unwrap_or_else(|| vec![0; self.rows]));
+                column[row] = amount;
+            }
+        }
+    }
+
+    /// Each column once, and the place of each amount among them.
+    fn each_once(self) -> (Vec<Vec<i128>>, [usize; AMOUNTS.len()]) {
+        let mut columns = Vec::with_capacity(AMOUNTS.len());
+        let (mut place, mut nothing) = ([0; AMOUNTS.len()], None);
+        for (at, own) in self.own.into_iter().enumerate() {
+            place[at] = match own {
+                None if at == LIST_COST => place[COST],
+                None => *nothing.get_or_insert_with(|| {
+                    columns.push(vec![0; self.rows]);
+                    columns.len() - 1
+                }),
+                Some(own) => {
+                    columns.push(own);
+                    columns.len() - 1
+                }
+            };
+        }
+        (columns, place)
     }
 }
 
@@ -211,6 +309,30 @@ impl Item {
     }
 }
 
+impl Item {
+    /// Adds one line item; `None` where something is not small.
+    fn add_small(&self, quantity: i64, column: usize, sums: &mut [i64; AMOUNTS.len()]) -> Option<()> {
+        let mut add = |column: usize, amount: i64| {
+            sums[column] = sums[column].checked_add(amount)?;
+            Some(())
+        };
+        let cost = self.rate.small_cost(quantity)?;
+        let list = match &self.list {
+            Some(list) => list.small_cost(quantity)?,
+            None => cost,
+        };
+        add(column, cost)?;
+        add(COST, cost)?;
+        add(LIST_COST, list)?;
+        for (other, column) in [(&self.uncached, CACHE_SAVINGS), (&self.on_demand, BATCH_SAVINGS)] {
+            if let Some(other) = other {
+                add(column, other.small_cost(quantity)?.checked_sub(cost)?)?;
+            }
+        }
+        Some(())
+    }
+}
+
 /// Adds to a sum that is known; one that is not stays unknown.
 fn add(sum: &mut i128, amount: i128) -> Option<()> {
     if *sum != UNKNOWN {
@@ -244,6 +366,14 @@ impl Price {
             Self::Fraction(rate) => rate.cost(quantity).map(Usd::pico),
         }
     }
+
+    /// The cost where it is one multiplication, and small.
+    fn small_cost(&self, quantity: i64) -> Option<i64> {
+        match *self {
+            Self::PerUnit { pico, min_quantity } => pico.checked_mul(quantity.max(min_quantity)),
+            Self::Fraction(_) => None,
+        }
+    }
 }
 
 /// Labels of a slice, each once.
@@ -269,11 +399,12 @@ impl Labels {
         {
             return place;
         }
-        let place = match self.priced.get(&key) {
-            Some(&place) => place,
-            None => self.push(of.label(meters)),
-        };
-        self.priced.insert(key, place);
+        let known = self.priced.get(&key).copied();
+        let place = known.unwrap_or_else(|| {
+            let place = self.push(of.label(meters));
+            self.priced.insert(key, place);
+            place
+        });
         self.last = Some((key, place));
         place
     }

@@ -15,8 +15,9 @@ use arrow::{
 use polars::prelude::*;
 
 use super::{
-    price::{COST, Priced, UNKNOWN, Used},
-    slice::{Applied, Applying, Numbered, Numbering},
+    price::{COST, NOTHING, Priced, UNKNOWN, Used},
+    slice::{Applied, Applying, Numbered},
+    texts::{Numbering, Texts},
 };
 use crate::{
     book::schema::arrow_schema,
@@ -37,7 +38,7 @@ pub(super) struct Rows<'s> {
     pub at: &'s Int64Chunked,
     pub numbered: &'s Numbered,
     pub applied: &'s Applied<'s>,
-    pub used: &'s Used<'s>,
+    pub used: &'s Used,
     pub priced: &'s Priced,
 }
 
@@ -86,11 +87,14 @@ impl Rows<'_> {
         let names = Names::of(self)?;
         let mut numbering = Numbering::default();
         let numbers: Vec<u32> = self.groups(&names)?.into_iter().map(|group| numbering.number(group)).collect();
-        let mut sorted = numbering.values.clone();
+        let mut sorted: Vec<(u64, usize)> = numbering.values.into_iter().zip(0..).collect();
         sorted.sort_unstable();
-        let place_of: Vec<usize> = numbering.values.iter().map(|group| place(&sorted, group)).collect();
+        let mut place_of = vec![0; sorted.len()];
+        for (place, &(_, number)) in sorted.iter().enumerate() {
+            place_of[number] = place;
+        }
         let places: Vec<usize> = numbers.into_iter().map(|number| place_of[number as usize]).collect();
-        let keys = sorted.into_iter().map(|group| names.key(group, self.day)).collect();
+        let keys = sorted.into_iter().map(|(group, _)| names.key(group, self.day)).collect();
         Ok(self.added(keys, &places))
     }
 
@@ -98,20 +102,19 @@ impl Rows<'_> {
     fn groups(&self, names: &Names) -> PolarsResult<Vec<u64>> {
         let bases: Vec<u64> =
             self.priced.labels.iter().map(|label| place(&names.bases, &label.basis.name()) as u64).collect();
-        let mut operations = Numbering::default();
-        let operation = self.frame.column("operation")?.str()?.iter();
-        let operation: Vec<u32> = operation.map(|name| operations.number(name)).collect();
+        let operation = Texts::of(self.frame, "operation")?;
         let known = |name: Option<&str>| name.and_then(Operation::from_name).unwrap_or(Operation::Other);
         let operations: Vec<u64> =
-            operations.values.iter().map(|name| place(&names.operations, &known(*name).name()) as u64).collect();
+            operation.all.iter().map(|name| place(&names.operations, &known(*name).name()) as u64).collect();
         let first = self.day.start().micros().div_euclid(BUCKET_MICROS);
         let mut groups = Vec::with_capacity(self.frame.height());
-        for (row, at) in self.at.iter().enumerate() {
-            let bucket = at.unwrap_or_default().div_euclid(BUCKET_MICROS) - first;
+        let instants = self.at.downcast_iter().flat_map(|chunk| chunk.values().iter());
+        for (row, at) in instants.enumerate() {
+            let bucket = at.div_euclid(BUCKET_MICROS) - first;
             let mut group = u64::try_from(bucket).map_err(|_| polars_err!(ComputeError: "a row of another day"))?;
             group = group << bits::NAMES | names.who.place[self.applied.owner[row] as usize];
             group = group << bits::NAMES | names.what.place[self.applied.stretch[row] as usize];
-            group = group << bits::OPERATION | operations[operation[row] as usize];
+            group = group << bits::OPERATION | operations[operation.numbers[row] as usize];
             group = group << bits::BASIS | bases[self.priced.label[row] as usize];
             groups.push(group);
         }
@@ -129,16 +132,22 @@ impl Rows<'_> {
         let mut sums: [Vec<i128>; SUMS] = std::array::from_fn(|_| vec![UNKNOWN; keys.len()]);
         for (meter, column) in self.used.meters() {
             let sums = &mut sums[meter.index()];
-            for (&place, quantity) in places.iter().zip(column.iter()) {
-                if let Some(quantity) = quantity {
+            for (&place, &quantity) in places.iter().zip(column) {
+                if quantity != NOTHING {
                     add(&mut sums[place], i128::from(quantity));
                 }
             }
         }
-        for (amounts, sums) in self.priced.amounts.iter().zip(&mut sums[METERS.len()..]) {
+        let mut of_column: Vec<Vec<i128>> = Vec::with_capacity(self.priced.columns.len());
+        for amounts in &self.priced.columns {
+            let mut sums = vec![UNKNOWN; keys.len()];
             for (&place, &amount) in places.iter().zip(amounts) {
                 add(&mut sums[place], amount);
             }
+            of_column.push(sums);
+        }
+        for (place, sums) in self.priced.place.into_iter().zip(&mut sums[METERS.len()..]) {
+            sums.clone_from(&of_column[place]);
         }
         Rolled { keys, requests, errors, sums }
     }

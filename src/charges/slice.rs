@@ -4,12 +4,12 @@
 //! of time; a row finds its own by its number and its instant. Every row has
 //! exactly one, or the slice is refused.
 
-use std::hash::{BuildHasher, Hash};
-
-use hashbrown::{DefaultHashBuilder, HashTable};
 use polars::prelude::*;
 
-use super::ChargesError;
+use super::{
+    ChargesError,
+    texts::{Texts, Together},
+};
 use crate::{
     pricing::{Ask, PriceBook, Stretch},
     teams::{Attribution, Claim, Registry},
@@ -49,58 +49,20 @@ pub(super) struct Numbered {
 
 impl Numbered {
     pub(super) fn of(frame: &DataFrame) -> PolarsResult<Self> {
-        let text = |name: &str| frame.column(name)?.str();
-        let (provider, model, tier) = (text("provider")?, text("model")?, text("tier")?);
-        let mut asks = Numbering::default();
-        let triples = provider.iter().zip(model.iter()).zip(tier.iter());
-        let ask = triples
-            .map(|((provider, model), tier)| {
-                asks.number((provider.unwrap_or_default(), model.unwrap_or_default(), tier))
-            })
-            .collect();
-        let mut claims = Numbering::default();
-        let claim = text("key")?.iter().zip(text("team_reported")?.iter()).map(|pair| claims.number(pair)).collect();
+        let text = |name: &str| Texts::of(frame, name);
         let own = |text: Option<&str>| text.map(str::to_owned);
+        let (provider, model, tier) = (text("provider")?, text("model")?, text("tier")?);
+        let asks = Together::of(&[&provider, &model, &tier]);
+        let (key, team) = (text("key")?, text("team_reported")?);
+        let claims = Together::of(&[&key, &team]);
+        let named = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let of_row = |&row: &usize| OwnAsk(named(provider.at(row)), named(model.at(row)), own(tier.at(row)));
         Ok(Self {
-            asks: asks.values.iter().map(|&(p, m, tier)| OwnAsk(p.to_owned(), m.to_owned(), own(tier))).collect(),
-            claims: claims.values.iter().map(|&(key, team)| OwnClaim(own(key), own(team))).collect(),
-            ask,
-            claim,
+            asks: asks.first.iter().map(of_row).collect(),
+            claims: claims.first.iter().map(|&row| OwnClaim(own(key.at(row)), own(team.at(row)))).collect(),
+            ask: asks.numbers,
+            claim: claims.numbers,
         })
-    }
-}
-
-/// Gives equal values the same number, in the order in which they first come.
-pub(super) struct Numbering<K> {
-    table: HashTable<u32>,
-    pub values: Vec<K>,
-    hasher: DefaultHashBuilder,
-    last: u32,
-}
-
-impl<K> Default for Numbering<K> {
-    fn default() -> Self {
-        Self { table: HashTable::new(), values: Vec::new(), hasher: DefaultHashBuilder::default(), last: 0 }
-    }
-}
-
-impl<K: Copy + Eq + Hash> Numbering<K> {
-    pub(super) fn number(&mut self, value: K) -> u32 {
-        if self.values.get(self.last as usize) == Some(&value) {
-            return self.last;
-        }
-        let Self { table, values, hasher, .. } = self;
-        let entry = table.entry(
-            hasher.hash_one(value),
-            |&at| values[at as usize] == value,
-            |&at| hasher.hash_one(values[at as usize]),
-        );
-        let next = u32::try_from(values.len()).expect("a slice has fewer rows than a u32 counts");
-        self.last = *entry.or_insert(next).get();
-        if self.last == next {
-            values.push(value);
-        }
-        self.last
     }
 }
 
@@ -215,12 +177,25 @@ fn join(numbers: &[u32], at: &Int64Chunked, spans: &[Span]) -> Result<Vec<u32>, 
             return Err(format!("two stretches of time apply from {}", next.from));
         }
     }
+    if at.null_count() > 0 {
+        return Err("a row has no instant".to_owned());
+    }
+    let mut by_number: Vec<&[(Span, u32)]> = Vec::new();
+    for of_one in sorted.chunk_by(|(span, _), (next, _)| span.number == next.number) {
+        by_number.resize(of_one[0].0.number as usize, &[]);
+        by_number.push(of_one);
+    }
     let mut places = Vec::with_capacity(numbers.len());
-    for (&number, at) in numbers.iter().zip(at.iter()) {
-        let at = Instant::from_micros(at.ok_or("a row has no instant")?);
-        let begun = sorted.partition_point(|(span, _)| (span.number, span.from) <= (number, at));
-        let last = begun.checked_sub(1).map(|last| sorted[last]);
-        match last.filter(|(span, _)| span.number == number && at < span.until) {
+    for (&number, &at) in numbers.iter().zip(at.downcast_iter().flat_map(|chunk| chunk.values().iter())) {
+        let at = Instant::from_micros(at);
+        let own = by_number.get(number as usize).copied().unwrap_or_default();
+        // Most have one for the whole day.
+        let begun = if let [(only, _)] = own {
+            usize::from(only.from <= at)
+        } else {
+            own.partition_point(|(span, _)| span.from <= at)
+        };
+        match begun.checked_sub(1).map(|last| own[last]).filter(|(span, _)| at < span.until) {
             Some((_, place)) => places.push(place),
             None => return Err(format!("nothing applies at {at}")),
         }
@@ -268,13 +243,5 @@ mod tests {
             assert_eq!(join(&[0, 0], &instants(&[3, 12]), &spans(of)).unwrap_err(), expect);
         }
         assert_eq!(join(&[0, 0], &instants(&[3]), &spans(&[(0, 0, 9)])).unwrap_err(), "1 of 2 rows have an instant");
-    }
-
-    #[test]
-    fn what_is_the_same_has_the_same_number() {
-        let mut numbering = Numbering::default();
-        let numbers: Vec<u32> = ["a", "b", "a", "a", "", "b"].into_iter().map(|it| numbering.number(it)).collect();
-        assert_eq!(numbers, [0, 1, 0, 0, 2, 1]);
-        assert_eq!(numbering.values, ["a", "b", ""]);
     }
 }

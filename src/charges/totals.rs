@@ -45,17 +45,19 @@ impl Totals {
         Usd::from_pico(self.estimated_cost).unwrap_or_default()
     }
 
-    pub(super) fn of(day: Day, used: &Used<'_>, applied: &Applied<'_>, priced: &Priced) -> Result<Self, ChargesError> {
+    pub(super) fn of(day: Day, used: &Used, applied: &Applied<'_>, priced: &Priced) -> Result<Self, ChargesError> {
         let mut totals = Self { quantities: used.quantities(), ..Self::default() };
-        for ((column, sum), name) in priced.amounts.iter().zip(&mut totals.amounts).zip(AMOUNTS) {
-            for amount in column.iter().filter(|&&amount| amount != UNKNOWN) {
-                let added = amount.checked_abs().and_then(|amount| sum.checked_add(amount));
-                *sum = added.ok_or(ChargesError::TooMuch { day, column: name })?;
-            }
+        let sum = |column: &Vec<i128>| {
+            let mut known = column.iter().filter(|&&amount| amount != UNKNOWN);
+            known.try_fold(0_i128, |sum, amount| sum.checked_add(amount.checked_abs()?))
+        };
+        let sums: Vec<Option<i128>> = priced.columns.iter().map(sum).collect();
+        for ((sum, place), column) in totals.amounts.iter_mut().zip(priced.place).zip(AMOUNTS) {
+            *sum = sums[place].ok_or(ChargesError::TooMuch { day, column })?;
         }
         let attributed: Vec<bool> = applied.owners.iter().map(|owner| owner.it.team.is_some()).collect();
         totals.requests = priced.label.len() as u64;
-        let costs = &priced.amounts[COST];
+        let costs = priced.amounts(COST);
         for ((&label, &owner), &cost) in priced.label.iter().zip(&applied.owner).zip(costs) {
             let cost = if cost == UNKNOWN { 0 } else { cost };
             totals.cost += cost;
