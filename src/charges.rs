@@ -5,8 +5,8 @@
 //! ([`state`]): its usage, the prices that can apply to it, who can pay for it,
 //! or the rules in this code. Slices of a day are read by polars ([`mod@file`]),
 //! numbered by their texts ([`texts`]), joined with the prices and owners chosen
-//! for them ([`mod@slice`]), priced in
-//! integers ([`mod@price`]), added up ([`rollup`]) and written in order ([`day`]).
+//! for them ([`mod@slice`]), priced in integers ([`mod@price`]), added up
+//! ([`rollup`], [`quarters`]) and written in order ([`day`], [`rollup_file`]).
 //!
 //! What must hold: as many rows out as in, and in the same order; every amount
 //! equals that of [`crate::pricing::Stretch::charge`]; nothing wraps around.
@@ -21,7 +21,9 @@ mod find;
 mod items;
 mod ordered;
 mod price;
+mod quarters;
 mod rollup;
+mod rollup_file;
 mod slice;
 mod state;
 mod texts;

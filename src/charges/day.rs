@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use parquet::{
-    arrow::{ArrowSchemaConverter, ArrowWriter},
+    arrow::ArrowSchemaConverter,
     errors::ParquetError,
     file::{metadata::KeyValue, writer::SerializedFileWriter},
 };
@@ -17,7 +17,9 @@ use super::{
     columns::{self, Chunk},
     file::{self, DayFile, EncodedGroup},
     price::{BadRow, Used},
+    quarters::{Open, Table},
     rollup::{Rolled, Rows},
+    rollup_file::RollupFile,
     slice::{Applied, Numbered, Rules},
     state::{CHARGES_KEY, Inputs, Present},
     totals::Totals,
@@ -28,7 +30,7 @@ use crate::{
         layout::{DIGEST_KEY, DayTable, SCHEMA_KEY, SCHEMA_VERSION},
         schema::{arrow_schema, table_properties},
     },
-    record::{CHARGES, METERS, PROVENANCE, ROLLUP, USAGE},
+    record::{CHARGES, METERS, PROVENANCE, USAGE},
     time::Day,
 };
 
@@ -131,9 +133,8 @@ fn name_row(usage: &DayFile, day: Day, start: usize, bad: &BadRow) -> ChargesErr
 pub(super) struct DayWriter {
     day: Day,
     charges: SerializedFileWriter<Upload>,
-    rollup: ArrowWriter<Upload>,
-    /// Totals of the last quarter of an hour, to which the next slice may add.
-    open: Rolled,
+    rollup: RollupFile<Upload>,
+    open: Open,
     present: Present,
     totals: Totals,
 }
@@ -153,12 +154,12 @@ impl DayWriter {
         let schema = ArrowSchemaConverter::new().convert(&arrow_schema(&CHARGES)).map_err(failed(DayTable::Charges))?;
         let charges = SerializedFileWriter::new(to, schema.root_schema_ptr(), Arc::new(table_properties(&CHARGES)));
         let to = target.upload(&DayTable::Rollup.file(day))?;
-        let rollup = ArrowWriter::try_new(to, arrow_schema(&ROLLUP), Some(table_properties(&ROLLUP)));
+        let rollup = RollupFile::new(to);
         Ok(Self {
             day,
             charges: charges.map_err(failed(DayTable::Charges))?,
             rollup: rollup.map_err(failed(DayTable::Rollup))?,
-            open: Rolled::default(),
+            open: Open::default(),
             present: Present::default(),
             totals: Totals::default(),
         })
@@ -191,30 +192,28 @@ impl DayWriter {
         group.close().map(drop)
     }
 
-    fn write_rollup(&mut self, rows: &Rolled) -> Result<(), ChargesError> {
-        let written = rows.batch().map_err(ParquetError::from).and_then(|batch| self.rollup.write(&batch));
+    fn write_rollup(&mut self, rows: &Table) -> Result<(), ChargesError> {
+        let written = self.rollup.push(rows, &self.open.names);
         written.map_err(|source| ChargesError::Parquet { path: DayTable::Rollup.file(self.day).to_string(), source })
     }
 
     /// Puts both files into their place, the charges first.
     pub(super) fn finish(mut self, usage: &str, rules: Rules<'_>) -> Result<Totals, ChargesError> {
         let day = self.day;
-        let open = std::mem::take(&mut self.open);
-        self.write_rollup(&open)?;
+        let last = self.open.take_last();
+        self.write_rollup(&last)?;
         let inputs = Inputs::now(usage, &self.present, rules, day);
         let digest = inputs.digest();
         let own = [(SCHEMA_KEY, SCHEMA_VERSION.to_string()), (DIGEST_KEY, digest.clone())];
         for (key, value) in own.clone().into_iter().chain(inputs.pairs(&self.present)) {
             self.charges.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        for (key, value) in own.into_iter().chain([(CHARGES_KEY, digest)]) {
-            self.rollup.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
-        }
         let failed = |table: DayTable| {
             move |source: ParquetError| ChargesError::Parquet { path: table.file(day).to_string(), source }
         };
         let charges = self.charges.into_inner().map_err(failed(DayTable::Charges))?;
-        let rollup = self.rollup.into_inner().map_err(failed(DayTable::Rollup))?;
+        let own = own.into_iter().chain([(CHARGES_KEY, digest)]);
+        let rollup = self.rollup.finish(&self.open.names, own).map_err(failed(DayTable::Rollup))?;
         charges.finish()?;
         rollup.finish()?;
         Ok(self.totals)
