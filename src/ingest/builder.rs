@@ -80,8 +80,10 @@ impl Builder<'_> {
         to_build: BTreeSet<Day>,
         tally: &mut IngestTally,
     ) -> Result<Vec<Day>, IngestError> {
-        let queue: Vec<(Day, Waiting)> =
+        let mut queue: Vec<(Day, Waiting)> =
             to_build.into_iter().rev().map(|day| (day, waiting.remove(&day).unwrap_or_default())).collect();
+        // The largest first, so that no thread is left alone with one at the end.
+        queue.sort_by_key(|(_, arrived)| arrived.bytes());
         let threads = self.table.options.threads.clamp(1, queue.len().max(1));
         let queue = Mutex::new(queue);
         let results: Vec<Result<(Vec<Day>, IngestTally), IngestError>> = std::thread::scope(|scope| {
