@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
+use wide::u8x16;
 
 /// Shorter runs of letters and digits are no credentials.
 const MIN_LEN: usize = 20;
@@ -108,32 +109,34 @@ pub fn redact_key(text: &str) -> Cow<'_, str> {
     redact(text)
 }
 
+/// Bytes of which one is in every text that holds a credential: each kind begins
+/// with one, or has an escape before it. They are rare in names, and not at all
+/// in the hex digits of an id.
+const TELLING: [u8; 9] = *b"_kxIJrR\\%";
+
 /// Whether a credential may be in the text: a quick look that is taken at every
 /// text of every record, since there is none in nearly all of them.
 fn may_hold_credential(text: &[u8]) -> bool {
-    const FIRST: u8 = 1;
-    const ESCAPE: u8 = 2;
-    const BYTES: [u8; 256] = {
-        let mut bytes = [0; 256];
-        let mut at = 0;
-        while at < KINDS.len() {
-            bytes[KINDS[at].0.as_bytes()[0] as usize] = FIRST;
-            at += 1;
-        }
-        bytes[BEARER[0] as usize] = FIRST;
-        bytes[BEARER[0].to_ascii_uppercase() as usize] = FIRST;
+    text.len() >= MIN_LEN && has_telling_byte(text) && has_beginning(text)
+}
+
+/// Whether one of [`TELLING`] is in the text, sixteen bytes at a time.
+fn has_telling_byte(text: &[u8]) -> bool {
+    let ((whole, _), Some(last)) = (text.as_chunks(), text.last_chunk()) else { return true };
+    // What is behind the last whole chunk lies in the last sixteen bytes.
+    whole.iter().chain([last]).any(|&chunk| {
+        let chunk = u8x16::new(chunk);
+        TELLING.iter().fold(u8x16::splat(0), |found, &byte| found | chunk.simd_eq(u8x16::splat(byte))).any()
+    })
+}
+
+/// Whether a part of the text begins like a credential, or after an escape.
+fn has_beginning(text: &[u8]) -> bool {
+    text.iter().enumerate().any(|(at, &byte)| match byte {
         // After one, a part begins in the middle of letters and digits.
-        bytes[b'\\' as usize] = ESCAPE;
-        bytes[b'%' as usize] = ESCAPE;
-        bytes
-    };
-    let begins_part = |at: usize| at == 0 || !text[at - 1].is_ascii_alphanumeric();
-    text.len() >= MIN_LEN
-        && text.iter().enumerate().any(|(at, &byte)| match BYTES[usize::from(byte)] {
-            0 => false,
-            FIRST => begins_part(at) && begins_like_credential(&text[at..]),
-            _ => true,
-        })
+        b'\\' | b'%' => true,
+        _ => (at == 0 || !text[at - 1].is_ascii_alphanumeric()) && begins_like_credential(&text[at..]),
+    })
 }
 
 fn begins_like_credential(text: &[u8]) -> bool {
@@ -383,6 +386,13 @@ mod tests {
         let hash: String = Sha256::digest(SECRET.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(redact_key(&hash), fingerprint(SECRET));
         assert_eq!(redact_key("chatbot-prod"), "chatbot-prod");
+    }
+
+    #[test]
+    fn every_kind_begins_with_a_byte_that_tells() {
+        let tells = |text: &[u8]| text.iter().any(|byte| TELLING.contains(byte));
+        assert!(KINDS.iter().all(|(prefix, _)| tells(prefix.as_bytes())));
+        assert!(tells(BEARER) && tells(&BEARER.to_ascii_uppercase()));
     }
 
     proptest! {

@@ -148,7 +148,9 @@ fn can_repeat(id: &str) -> bool {
 
 /// Takes credentials out of every text but the key, of which [`Names`] decides.
 fn redact_all(record: &mut UsageRecord<'_>) {
-    let optional = [
+    redact(&mut record.provider);
+    redact(&mut record.model);
+    for text in [
         &mut record.model_requested,
         &mut record.tier,
         &mut record.team_reported,
@@ -156,10 +158,14 @@ fn redact_all(record: &mut UsageRecord<'_>) {
         &mut record.project,
         &mut record.tags,
         &mut record.error_code,
-    ];
-    [&mut record.provider, &mut record.model].into_iter().chain(optional.into_iter().flatten()).for_each(redact);
+    ] {
+        if let Some(text) = text {
+            redact(text);
+        }
+    }
 }
 
+#[inline]
 fn redact(text: &mut Text<'_>) {
     if let Cow::Owned(redacted) = secrets::redact(text) {
         *text = Cow::Owned(redacted);

@@ -81,7 +81,7 @@ impl<'s> Parser<'s> {
         if is_tail && !self.settled && self.shape == Shape::Csv {
             return out.pending(line);
         }
-        match std::str::from_utf8(bytes) {
+        match simdutf8::compat::from_utf8(bytes) {
             Ok(text) if self.shape == Shape::Csv => self.csv(line, text, header.unwrap_or_default(), out),
             Ok(text) => {
                 // The scanner's memory is lent out, so that `self` stays free.
