@@ -132,10 +132,27 @@ fn has_telling_byte(text: &[u8]) -> bool {
 
 /// Whether a part of the text begins like a credential, or after an escape.
 fn has_beginning(text: &[u8]) -> bool {
-    text.iter().enumerate().any(|(at, &byte)| match byte {
+    const FIRST: u8 = 1;
+    const ESCAPE: u8 = 2;
+    const BYTES: [u8; 256] = {
+        let mut bytes = [0; 256];
+        let mut at = 0;
+        while at < KINDS.len() {
+            bytes[KINDS[at].0.as_bytes()[0] as usize] = FIRST;
+            at += 1;
+        }
+        bytes[BEARER[0] as usize] = FIRST;
+        bytes[BEARER[0].to_ascii_uppercase() as usize] = FIRST;
         // After one, a part begins in the middle of letters and digits.
-        b'\\' | b'%' => true,
-        _ => (at == 0 || !text[at - 1].is_ascii_alphanumeric()) && begins_like_credential(&text[at..]),
+        bytes[b'\\' as usize] = ESCAPE;
+        bytes[b'%' as usize] = ESCAPE;
+        bytes
+    };
+    let begins_part = |at: usize| at == 0 || !text[at - 1].is_ascii_alphanumeric();
+    text.iter().enumerate().any(|(at, &byte)| match BYTES[usize::from(byte)] {
+        0 => false,
+        FIRST => begins_part(at) && begins_like_credential(&text[at..]),
+        _ => true,
     })
 }
 

@@ -158,10 +158,11 @@ fn redact_all(record: &mut UsageRecord<'_>) {
         &mut record.project,
         &mut record.tags,
         &mut record.error_code,
-    ] {
-        if let Some(text) = text {
-            redact(text);
-        }
+    ]
+    .into_iter()
+    .flatten()
+    {
+        redact(text);
     }
 }
 

@@ -193,18 +193,27 @@ pub fn build(
 fn split_repeated(entries: &mut Vec<Entry>) -> HashMap<u64, Vec<Entry>> {
     let mut seen: HashTable<u32> = HashTable::with_capacity(entries.len());
     let mut repeated: HashMap<u64, Vec<Entry>> = HashMap::new();
+    let mut taken = Vec::new();
     for (at, entry) in (0..).zip(entries.iter()) {
         let found = seen.find(entry.hash, |&other| entries[other as usize].hash == entry.hash);
         match found {
-            Some(&first) => repeated.entry(entry.hash).or_insert_with(|| vec![entries[first as usize]]).push(*entry),
+            Some(&first) => {
+                repeated.entry(entry.hash).or_insert_with(|| vec![entries[first as usize]]).push(*entry);
+                taken.extend([first, at]);
+            }
             None => {
                 seen.insert_unique(entry.hash, at, |&other| entries[other as usize].hash);
             }
         }
     }
-    if !repeated.is_empty() {
-        entries.retain(|entry| !repeated.contains_key(&entry.hash));
-    }
+    taken.sort_unstable();
+    taken.dedup();
+    let (mut at, mut taken) = (0, taken.into_iter().peekable());
+    entries.retain(|_| {
+        let is_taken = taken.next_if_eq(&at).is_some();
+        at += 1;
+        !is_taken
+    });
     repeated
 }
 

@@ -14,19 +14,30 @@ pub(super) struct Cursor<'s, 'a> {
     nodes: &'s mut Vec<Node>,
     /// The containers that are open, outermost first.
     open: &'s mut Vec<u32>,
+    /// What stopped the scan, once something has.
+    error: JsonError,
 }
 
 /// Where a value or a step of the scan ended. Places are passed on, not kept
-/// in the cursor, so that they stay in a register.
-type Scanned = Result<usize, JsonError>;
+/// in the cursor, so that they stay in a register; so that this does, too, what
+/// is wrong is kept there.
+type Scanned = Result<usize, Refused>;
+
+/// The text is no JSON.
+struct Refused;
 
 impl<'s, 'a> Cursor<'s, 'a> {
     /// Both lists are empty, and the text is no longer than 4 GiB.
     pub(super) fn new(text: &'a str, nodes: &'s mut Vec<Node>, open: &'s mut Vec<u32>) -> Self {
-        Self { bytes: text.as_bytes(), nodes, open }
+        Self { bytes: text.as_bytes(), nodes, open, error: JsonError { what: "", at: 0 } }
     }
 
-    pub(super) fn document(&mut self) -> Result<(), JsonError> {
+    pub(super) fn document(mut self) -> Result<(), JsonError> {
+        self.values().map(drop).map_err(|Refused| self.error)
+    }
+
+    /// To the end of the text.
+    fn values(&mut self) -> Scanned {
         let mut at = self.skip_space(0);
         let mut is_object = false;
         loop {
@@ -54,7 +65,7 @@ impl<'s, 'a> Cursor<'s, 'a> {
             loop {
                 at = self.skip_space(at);
                 if self.open.is_empty() {
-                    return if at == self.bytes.len() { Ok(()) } else { Err(error("text after the value", at)) };
+                    return if at == self.bytes.len() { Ok(at) } else { Err(self.refuse("text after the value", at)) };
                 }
                 match (self.peek(at), is_object) {
                     (Some(b','), _) => {
@@ -68,16 +79,16 @@ impl<'s, 'a> Cursor<'s, 'a> {
                         at += 1;
                         is_object = self.close_container(at);
                     }
-                    (None, _) => return Err(error("end of text inside a value", at)),
-                    _ => return Err(error("expected `,` or the end of the object or array", at)),
+                    (None, _) => return Err(self.refuse("end of text inside a value", at)),
+                    _ => return Err(self.refuse("expected `,` or the end of the object or array", at)),
                 }
             }
         }
     }
 
-    fn open_container(&mut self, is_object: bool, at: usize) -> Result<(), JsonError> {
+    fn open_container(&mut self, is_object: bool, at: usize) -> Result<(), Refused> {
         if self.open.len() == MAX_DEPTH {
-            return Err(error("nested more than 128 deep", at));
+            return Err(self.refuse("nested more than 128 deep", at));
         }
         self.open.push(u32_of(self.nodes.len()));
         self.push(if is_object { Kind::Object } else { Kind::Array }, at, at);
@@ -99,12 +110,12 @@ impl<'s, 'a> Cursor<'s, 'a> {
     /// A key and the colon after it, to where the value begins.
     fn key(&mut self, at: usize) -> Scanned {
         if self.peek(at) != Some(b'"') {
-            return Err(error("expected a key in quotes", at));
+            return Err(self.refuse("expected a key in quotes", at));
         }
         let at = self.string(at)?;
         let at = self.skip_space(at);
         if self.peek(at) != Some(b':') {
-            return Err(error("expected `:` after a key", at));
+            return Err(self.refuse("expected `:` after a key", at));
         }
         Ok(self.skip_space(at + 1))
     }
@@ -114,14 +125,14 @@ impl<'s, 'a> Cursor<'s, 'a> {
             Some(b't') => self.literal(at, b"true", Kind::Bool(true)),
             Some(b'f') => self.literal(at, b"false", Kind::Bool(false)),
             Some(b'n') => self.literal(at, b"null", Kind::Null),
-            None => Err(error("end of text where a value was expected", at)),
-            Some(_) => Err(error("expected a value", at)),
+            None => Err(self.refuse("end of text where a value was expected", at)),
+            Some(_) => Err(self.refuse("expected a value", at)),
         }
     }
 
     fn literal(&mut self, at: usize, word: &[u8], kind: Kind) -> Scanned {
         if !self.bytes[at..].starts_with(word) {
-            return Err(error("expected a value", at));
+            return Err(self.refuse("expected a value", at));
         }
         self.push(kind, at, at + word.len());
         Ok(at + word.len())
@@ -131,20 +142,20 @@ impl<'s, 'a> Cursor<'s, 'a> {
         let first = start + usize::from(self.peek(start) == Some(b'-'));
         let mut at = self.digits(first);
         if at == first || (at > first + 1 && self.peek(first) == Some(b'0')) {
-            return Err(error("malformed number", at));
+            return Err(self.refuse("malformed number", at));
         }
         if self.peek(at) == Some(b'.') {
             let fraction = at + 1;
             at = self.digits(fraction);
             if at == fraction {
-                return Err(error("malformed number", at));
+                return Err(self.refuse("malformed number", at));
             }
         }
         if let Some(b'e' | b'E') = self.peek(at) {
             let exponent = at + 1 + usize::from(matches!(self.peek(at + 1), Some(b'+' | b'-')));
             at = self.digits(exponent);
             if at == exponent {
-                return Err(error("malformed number", at));
+                return Err(self.refuse("malformed number", at));
             }
         }
         self.push(Kind::Number, start, at);
@@ -177,8 +188,8 @@ impl<'s, 'a> Cursor<'s, 'a> {
             match self.peek(at) {
                 Some(b'"') => break,
                 Some(b'\\') => at = self.escape(at)?,
-                Some(_) => return Err(error("control character in a string", at)),
-                None => return Err(error("end of text inside a string", at)),
+                Some(_) => return Err(self.refuse("control character in a string", at)),
+                None => return Err(self.refuse("end of text inside a string", at)),
             }
             at = plain_until(self.bytes, at);
         }
@@ -187,18 +198,24 @@ impl<'s, 'a> Cursor<'s, 'a> {
     }
 
     /// An escape, of which `at` is the backslash.
-    fn escape(&self, at: usize) -> Scanned {
+    fn escape(&mut self, at: usize) -> Scanned {
         match self.peek(at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
             Some(b'u') => {
                 let digits = self.bytes.get(at + 2..at + 6);
                 if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(error("malformed escape", at));
+                    return Err(self.refuse("malformed escape", at));
                 }
                 Ok(at + 6)
             }
-            _ => Err(error("malformed escape", at)),
+            _ => Err(self.refuse("malformed escape", at)),
         }
+    }
+
+    #[cold]
+    fn refuse(&mut self, what: &'static str, at: usize) -> Refused {
+        self.error = JsonError { what, at };
+        Refused
     }
 
     #[inline]
@@ -219,10 +236,6 @@ impl<'s, 'a> Cursor<'s, 'a> {
         }
         at
     }
-}
-
-const fn error(what: &'static str, at: usize) -> JsonError {
-    JsonError { what, at }
 }
 
 /// Documents are at most 4 GiB, checked before the scan, so this cannot wrap.
