@@ -9,7 +9,7 @@
 //! are bit-packed, and a run only where all of them are the same: the
 //! compression sees to the rest.
 
-use std::hash::BuildHasher;
+use std::{cell::RefCell, hash::BuildHasher, io};
 
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -28,6 +28,7 @@ use parquet::{
     },
     schema::types::ColumnDescPtr,
 };
+use zstd::bulk::Compressor;
 
 /// Longer texts are no bounds of a column: they would fill the file's footer.
 const LONGEST_BOUND: usize = 64;
@@ -243,11 +244,11 @@ impl Pages<'_> {
     fn encode(self, level: ZstdLevel) -> Result<Encoded, ParquetError> {
         let mut chunk = TrackedWrite::new(Vec::new());
         let mut pages = SerializedPageWriter::new(&mut chunk);
-        let mut compressor = zstd::bulk::Compressor::new(level.compression_level())?;
+        let compress = |bytes: &[u8]| COMPRESSOR.with_borrow_mut(|own| compress(own, bytes, level));
         let mut specs = Vec::with_capacity(2);
         if let Some((values, count)) = self.dictionary {
             let page = Page::DictionaryPage {
-                buf: compressor.compress(values)?.into(),
+                buf: compress(values)?.into(),
                 num_values: count,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
@@ -256,7 +257,7 @@ impl Pages<'_> {
         }
         let encoding = if self.dictionary.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN };
         let page = Page::DataPage {
-            buf: compressor.compress(self.data)?.into(),
+            buf: compress(self.data)?.into(),
             num_values: u32::try_from(self.rows).map_err(|error| ParquetError::External(error.into()))?,
             encoding,
             def_level_encoding: Encoding::RLE,
@@ -277,6 +278,20 @@ impl Pages<'_> {
             statistics: self.statistics,
         })
     }
+}
+
+thread_local! {
+    /// The tables of a compressor are made once for each thread.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(own: &mut Option<Compressor<'static>>, bytes: &[u8], level: ZstdLevel) -> io::Result<Vec<u8>> {
+    let mut compressor = match own.take() {
+        Some(compressor) => compressor,
+        None => Compressor::new(level.compression_level())?,
+    };
+    compressor.set_compression_level(level.compression_level())?;
+    own.insert(compressor).compress(bytes)
 }
 
 /// The pages of a chunk as a file has them, for any column of their type.

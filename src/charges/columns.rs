@@ -63,6 +63,13 @@ fn words<'n>(places: &[u32], all: impl Iterator<Item = Option<&'n str>>) -> Word
     let mut known = HashMap::new();
     let number_of: Vec<Option<u32>> =
         all.map(|name| name.map(|name| *known.entry(name).or_insert_with(|| names.add(name)))).collect();
-    let numbers = || places.iter().map(|&place| number_of[place as usize]);
-    Words { numbers: numbers().flatten().collect(), present: Some(numbers().map(|it| it.is_some()).collect()), names }
+    let all: Option<Vec<u32>> = number_of.iter().copied().collect();
+    let (numbers, present) = if let Some(all) = all {
+        (places.iter().map(|&place| all[place as usize]).collect(), vec![true; places.len()])
+    } else {
+        let mut numbers = Vec::with_capacity(places.len());
+        numbers.extend(places.iter().filter_map(|&place| number_of[place as usize]));
+        (numbers, places.iter().map(|&place| number_of[place as usize].is_some()).collect())
+    };
+    Words { numbers, present: Some(present), names }
 }

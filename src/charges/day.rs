@@ -89,7 +89,8 @@ pub(super) fn price(source: &Book, task: &Task, rules: Rules<'_>) -> Result<Opti
 
     let start = usage.groups()[..group].iter().map(file::rows).sum();
     let length = file::rows(&usage.groups()[group]);
-    let wanted: Vec<&str> = NEEDED.into_iter().chain(METERS.iter().map(|info| info.column)).collect();
+    let meters = METERS.iter().map(|info| info.column).filter(|column| !usage.is_all_null(group, column));
+    let wanted: Vec<&str> = NEEDED.into_iter().chain(meters).collect();
     let frame = usage.frame(&wanted, start, length)?;
     let at = frame.column("ts").and_then(|ts| Ok(ts.to_physical_repr().i64()?.clone())).map_err(damaged)?;
     let numbered = Numbered::of(&frame).map_err(damaged)?;

@@ -84,7 +84,9 @@ impl Used {
         let mut meters = Vec::new();
         let mut negative = None;
         for info in &METERS {
-            let column = frame.column(info.column)?.i64()?;
+            // A meter that no row reports need not be there.
+            let Ok(column) = frame.column(info.column) else { continue };
+            let column = column.i64()?;
             if column.null_count() == column.len() {
                 continue;
             }

@@ -25,21 +25,24 @@ impl<'f> Texts<'f> {
         let mut numbers = Vec::with_capacity(column.len());
         for (chunk, validity) in column.downcast_iter().zip(column.iter_validities()) {
             // What a row points at means nothing outside of its chunk.
-            let mut pointers = Numbering::default();
-            let mut number_of = Vec::new();
-            let mut number = |row, pointer: Option<u128>| {
-                let place = pointers.number(pointer) as usize;
-                if place == number_of.len() {
-                    number_of.push(texts.number(pointer.map(|_| chunk.value(row))));
+            let (mut pointers, mut number_of, mut null) = (Numbering::default(), Vec::new(), None);
+            let mut seen = vec![(0, NOT_SEEN); SEEN];
+            for (row, view) in chunk.views().iter().enumerate() {
+                if validity.is_some_and(|validity| !validity.get_bit(row)) {
+                    numbers.push(*null.get_or_insert_with(|| texts.number(None)));
+                    continue;
                 }
-                number_of[place]
-            };
-            let pointers = chunk.views().iter().map(|view| view.as_u128()).enumerate();
-            match validity {
-                None => numbers.extend(pointers.map(|(row, pointer)| number(row, Some(pointer)))),
-                Some(validity) => numbers.extend(
-                    pointers.zip(validity).map(|((row, pointer), is_there)| number(row, is_there.then_some(pointer))),
-                ),
+                let pointer = view.as_u128();
+                let (other, mut number) = seen[spot(pointer)];
+                if number == NOT_SEEN || other != pointer {
+                    let place = pointers.number(pointer) as usize;
+                    if place == number_of.len() {
+                        number_of.push(texts.number(Some(chunk.value(row))));
+                    }
+                    number = number_of[place];
+                    seen[spot(pointer)] = (pointer, number);
+                }
+                numbers.push(number);
             }
         }
         Ok(Self { all: texts.values, numbers })
@@ -49,6 +52,21 @@ impl<'f> Texts<'f> {
     pub(super) fn at(&self, row: usize) -> Option<&'f str> {
         self.all[self.numbers[row] as usize]
     }
+}
+
+/// So many pointers are found again without a table: columns of few words are
+/// the rule.
+const SEEN: usize = 512;
+
+/// No text has this number.
+const NOT_SEEN: u32 = u32::MAX;
+
+/// Where a pointer is looked for: some of all of its bits.
+fn spot(pointer: u128) -> usize {
+    let halves = pointer ^ pointer >> 64;
+    let quarters = halves ^ halves >> 32;
+    let mixed = quarters ^ quarters >> 9 ^ quarters >> 18 ^ quarters >> 27;
+    usize::from(u16::try_from(mixed % SEEN as u128).unwrap_or_default())
 }
 
 /// Rows that have the same texts in several columns.
