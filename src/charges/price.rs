@@ -440,3 +440,64 @@ impl Labels {
         made
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::{BooleanChunked, Int64Chunked, IntoColumn, NamedFrom, NewChunkedArray, StringChunked};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_reported_is_neither_zero_nor_below() {
+        let frame = |quantities: &[Option<i64>]| {
+            let rows = quantities.len();
+            let status = StringChunked::from_iter_values("status".into(), std::iter::repeat_n("error", rows));
+            let cache = BooleanChunked::from_iter_values("gateway_cache".into(), std::iter::repeat_n(true, rows));
+            let meter = Int64Chunked::new("input_tokens".into(), quantities);
+            let none = Int64Chunked::new("output_tokens".into(), vec![None::<i64>; rows]);
+            DataFrame::new_infer_height(vec![
+                status.into_column(),
+                cache.into_column(),
+                meter.into_column(),
+                none.into_column(),
+            ])
+            .unwrap()
+        };
+        let used = Used::of(&frame(&[Some(5), None, Some(0), Some(7)])).unwrap();
+        assert_eq!(used.meters(), [(Meter::InputTokens, vec![5, NOTHING, 0, 7])]);
+        assert_eq!(used.sets(), [1 | IS_REPORTED, 0, IS_REPORTED, 1 | IS_REPORTED]);
+        assert_eq!(used.quantities()[Meter::InputTokens.index()], 12);
+        assert_eq!((used.negative, used.statuses()), (None, &[Status::Error; 4][..]));
+        let used = Used::of(&frame(&[None, Some(3), Some(NOTHING), Some(-7)])).unwrap();
+        assert_eq!(used.negative, Some((2, Meter::InputTokens, -1)));
+    }
+
+    #[test]
+    fn columns_that_are_the_same_are_there_once() {
+        let row = |cost, list, savings| {
+            let mut amounts = [0; AMOUNTS.len()];
+            (amounts[0], amounts[COST], amounts[LIST_COST], amounts[CACHE_SAVINGS]) = (cost, cost, list, savings);
+            amounts
+        };
+        for (rows, different) in [
+            (vec![row(0, 0, 0); 3], 1),
+            (vec![row(5, 5, 0), row(0, 0, 0), row(7, 7, 0)], 3),
+            (vec![row(5, 5, 0), row(6, 6, -2), row(7, 7, 0)], 4),
+            (vec![row(5, 5, 0), row(6, 8, 0), row(7, 7, 0)], 4),
+            (vec![row(0, 0, 0), row(0, 3, 0)], 2),
+            (vec![row(4, 4, 0), row(UNKNOWN, UNKNOWN, UNKNOWN), row(0, 0, 0)], 4),
+        ] {
+            let mut made = Columns::new(rows.len());
+            for (row, amounts) in rows.iter().enumerate() {
+                made.put(row, amounts);
+            }
+            let (columns, place) = made.each_once();
+            let (label, labels) = (Vec::new(), Vec::new());
+            let priced = Priced { columns, place, label, labels };
+            for amount in 0..AMOUNTS.len() {
+                assert_eq!(priced.amounts(amount), rows.iter().map(|row| row[amount]).collect::<Vec<_>>());
+            }
+            assert_eq!(priced.columns.len(), different, "{rows:?}");
+        }
+    }
+}
