@@ -137,6 +137,13 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text, if it is one without escapes, as nearly all are.
+    #[inline]
+    pub fn plain_text(self) -> Option<&'a str> {
+        let node = self.node();
+        (node.kind == Kind::Text(false)).then(|| &self.text[node.start as usize..node.end as usize])
+    }
+
     /// The digits of the number, if it is one.
     pub fn number(self) -> Option<&'a str> {
         (self.kind() == Kind::Number).then(|| self.raw())
@@ -145,7 +152,11 @@ impl<'a> Value<'a> {
     /// The number, if it is a whole one that is not negative and has few enough
     /// digits to be read without a check of each: nearly all in logs are.
     pub fn small_whole(self) -> Option<i64> {
-        let digits = self.number().filter(|digits| digits.len() <= 18)?.as_bytes();
+        let node = self.node();
+        let digits = &self.text.as_bytes()[node.start as usize..node.end as usize];
+        if node.kind != Kind::Number || digits.len() > 18 {
+            return None;
+        }
         let mut sum = 0;
         for digit in digits {
             if !digit.is_ascii_digit() {

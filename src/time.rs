@@ -65,7 +65,7 @@ impl Instant {
     /// the `T`), or the same without an offset, which is then taken to be in
     /// `zone`. Digits beyond the microsecond are cut off.
     pub fn parse(text: &str, zone: Tz) -> Option<Self> {
-        if let Some(instant) = parse_utc(text.as_bytes()) {
+        if let Some(instant) = Self::parse_utc(text) {
             return Some(instant);
         }
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -86,6 +86,53 @@ impl Instant {
                 let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?;
                 Some(Self(local.and_utc().timestamp_micros()))
             })
+    }
+
+    /// The form that nearly all logs write, read without a detour:
+    /// `2026-06-01T08:00:00.123456Z`, with any number of digits or none.
+    pub fn parse_utc(text: &str) -> Option<Self> {
+        let (start, fraction) = text.as_bytes().split_first_chunk::<19>()?;
+        let [c, y1, y2, y3, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = *start else {
+            return None;
+        };
+        if ![c, y1, y2, y3, m1, m2, d1, d2, h1, h2, i1, i2, s1, s2].iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let two = |tens: u8, ones: u8| i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+        let (year, month, day) = (two(c, y1) * 100 + two(y2, y3), two(m1, m2), two(d1, d2));
+        let (hour, minute, second) = (two(h1, h2), two(i1, i2), two(s1, s2));
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let month_days = match month {
+            4 | 6 | 9 | 11 => 30,
+            2 => 28 + i64::from(is_leap),
+            1..=12 => 31,
+            _ => return None,
+        };
+        if !(1..=month_days).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let mut micros = 0;
+        match fraction {
+            b"Z" => {}
+            [b'.', digits @ .., b'Z'] if !digits.is_empty() => {
+                let mut scale = 100_000;
+                for &byte in digits {
+                    if !byte.is_ascii_digit() {
+                        return None;
+                    }
+                    micros += i64::from(byte - b'0') * scale;
+                    scale /= 10;
+                }
+            }
+            _ => return None,
+        }
+        // Days since 1970 by counting from March, so that the leap day comes last.
+        let shifted = if month > 2 { year } else { year - 1 };
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let days =
+            shifted * 365 + shifted.div_euclid(4) - shifted.div_euclid(100) + shifted.div_euclid(400) + day_of_year
+                - 719_468;
+        Some(Self(days * MICROS_PER_DAY + ((hour * 60 + minute) * 60 + second) * MICROS_PER_SECOND + micros))
     }
 
     /// A wall-clock time in a zone; of two readings the earlier one, and of a
@@ -117,52 +164,6 @@ impl Instant {
             .map(Self)
             .find(|instant| instant.is_sane())
     }
-}
-
-/// The form that nearly all logs write, read without a detour:
-/// `2026-06-01T08:00:00.123456Z`, with any number of digits or none.
-fn parse_utc(text: &[u8]) -> Option<Instant> {
-    let (start, fraction) = text.split_first_chunk::<19>()?;
-    let [c, y1, y2, y3, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = *start else {
-        return None;
-    };
-    if ![c, y1, y2, y3, m1, m2, d1, d2, h1, h2, i1, i2, s1, s2].iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let two = |tens: u8, ones: u8| i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
-    let (year, month, day) = (two(c, y1) * 100 + two(y2, y3), two(m1, m2), two(d1, d2));
-    let (hour, minute, second) = (two(h1, h2), two(i1, i2), two(s1, s2));
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let month_days = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + i64::from(is_leap),
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1..=month_days).contains(&day) || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let mut micros = 0;
-    match fraction {
-        b"Z" => {}
-        [b'.', digits @ .., b'Z'] if !digits.is_empty() => {
-            let mut scale = 100_000;
-            for &byte in digits {
-                if !byte.is_ascii_digit() {
-                    return None;
-                }
-                micros += i64::from(byte - b'0') * scale;
-                scale /= 10;
-            }
-        }
-        _ => return None,
-    }
-    // Days since 1970 by counting from March, so that the leap day comes last.
-    let shifted = if month > 2 { year } else { year - 1 };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = shifted * 365 + shifted.div_euclid(4) - shifted.div_euclid(100) + shifted.div_euclid(400) + day_of_year
-        - 719_468;
-    Some(Instant(days * MICROS_PER_DAY + ((hour * 60 + minute) * 60 + second) * MICROS_PER_SECOND + micros))
 }
 
 /// RFC 3339 with as many digits as needed: `2026-06-01T08:00:00.5Z` is written
@@ -278,7 +279,7 @@ mod tests {
     fn the_quick_reading_agrees_with_chrono() {
         for day in (18_262..47_482).step_by(17) {
             let instant = Day::from_days(day).start().plus_micros(i64::from(day) * 2_654_321 % MICROS_PER_DAY);
-            assert_eq!(parse_utc(instant.to_string().as_bytes()), Some(instant));
+            assert_eq!(Instant::parse_utc(&instant.to_string()), Some(instant));
         }
     }
 

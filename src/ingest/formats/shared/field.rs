@@ -187,6 +187,10 @@ impl<'a> Field<'a> {
     /// # Errors
     /// Where it is no time, or not between 2020 and 2100.
     pub fn time(&self, name: &str, zone: chrono_tz::Tz) -> Result<Option<Instant>, Reject> {
+        let plain = if let Self::Json(value) = self { value.plain_text() } else { None };
+        if let Some(instant) = plain.and_then(Instant::parse_utc).filter(|instant| instant.is_sane()) {
+            return Ok(Some(instant));
+        }
         self.read(name, "a time", |text| parse_time(name, text, zone))
     }
 
@@ -221,11 +225,12 @@ impl<'a> Field<'a> {
         let text = match self {
             Self::Absent => return Ok(None),
             Self::Text(text) => text.clone(),
-            Self::Json(value) => match value.kind() {
-                Kind::Null => return Ok(None),
-                Kind::Text(_) => value.text().unwrap_or_default(),
-                Kind::Number => Cow::Borrowed(value.raw()),
-                _ => return Err(wrong_type(name, *value, "a text")),
+            Self::Json(value) => match (value.plain_text(), value.kind()) {
+                (Some(text), _) => Cow::Borrowed(text),
+                (None, Kind::Null) => return Ok(None),
+                (None, Kind::Text(_)) => value.text().unwrap_or_default(),
+                (None, Kind::Number) => Cow::Borrowed(value.raw()),
+                (None, _) => return Err(wrong_type(name, *value, "a text")),
             },
         };
         Ok((!is_nothing(&text)).then_some(text))
