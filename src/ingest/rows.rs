@@ -199,26 +199,32 @@ impl<'a> Row<'a> {
 /// Appends a record as a packed row, without making it a [`Row`] first: this is
 /// done for every record that is read.
 pub fn pack_record(record: &UsageRecord<'_>, from: Provenance<'_>, texts: &mut TextCache<'_>, out: &mut Vec<u8>) {
+    let mut words = [Word::Null; Slot::COUNT];
     let part = Some(&record.part).filter(|part| !part.is_empty());
-    let mut packer = Packer::new(out);
-    packer.word(Slot::Source as usize, from.source);
-    packer.word(Slot::Provider as usize, word(&record.provider, texts));
-    packer.word(Slot::Model as usize, word(&record.model, texts));
-    packer.word(Slot::File as usize, from.file);
+    // Users first: they are many, so that theirs is likely to be far away in
+    // memory, and nothing that is looked up after it has to wait for it.
     for (slot, text) in [
+        (Slot::User, record.user.as_ref()),
+        (Slot::Provider, Some(&record.provider)),
+        (Slot::Model, Some(&record.model)),
         (Slot::ModelRequested, record.model_requested.as_ref()),
         (Slot::Tier, record.tier.as_ref()),
         (Slot::Key, record.key.as_ref()),
         (Slot::Team, record.team_reported.as_ref()),
-        (Slot::User, record.user.as_ref()),
         (Slot::Project, record.project.as_ref()),
         (Slot::ErrorCode, record.error_code.as_ref()),
         (Slot::Part, part),
         (Slot::Tags, record.tags.as_ref()),
     ] {
         if let Some(text) = text {
-            packer.word(slot as usize, word(text, texts));
+            words[slot as usize] = word(text, texts);
         }
+    }
+    (words[Slot::Source as usize], words[Slot::File as usize]) = (from.source, from.file);
+    let hash = identity_hash(&record.provider, &record.request_id, &record.part);
+    let mut packer = Packer::new(out);
+    for (slot, &word) in words.iter().enumerate() {
+        packer.word(slot, word);
     }
     packer.text(&record.request_id);
     packer.number(record.ts_last.micros().abs_diff(record.ts.micros()));
@@ -231,7 +237,6 @@ pub fn pack_record(record: &UsageRecord<'_>, from: Provenance<'_>, texts: &mut T
     packer.optional(LATENCY, record.latency_ms);
     packer.optional(HTTP_STATUS, record.http_status.map(i64::from));
     packer.cost(record.reported_cost);
-    let hash = identity_hash(&record.provider, &record.request_id, &record.part);
     packer.finish(
         Head { len: 0, hash, ts: record.ts.micros() },
         Enums {

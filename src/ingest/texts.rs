@@ -22,9 +22,14 @@ pub struct Texts {
     list: Mutex<List>,
 }
 
+/// Texts in the order in which they first came, so that what is asked for most
+/// stands close together and stays in the processor's cache: a hash would spread
+/// the few busy users among the many others.
 #[derive(Debug, Default)]
 struct List {
-    index: HashTable<Known>,
+    /// Places in the lists, by hash.
+    index: HashTable<u32>,
+    keys: Vec<Key>,
     texts: Vec<Arc<str>>,
     bytes: usize,
 }
@@ -36,20 +41,6 @@ struct List {
 struct Key {
     words: [u64; 3],
     len: u32,
-}
-
-/// A key and its text's number, in half a line of the processor's cache.
-#[derive(Debug)]
-struct Known {
-    words: [u64; 3],
-    len: u32,
-    id: u32,
-}
-
-impl Known {
-    const fn key(&self) -> Key {
-        Key { words: self.words, len: self.len }
-    }
 }
 
 impl Key {
@@ -88,17 +79,19 @@ fn mix(first: u64, second: u64) -> u64 {
 
 impl List {
     fn find(&self, key: Key, text: &str) -> Option<u32> {
-        let is_it =
-            |known: &Known| known.key() == key && (key.len <= Key::SHORT || *self.texts[known.id as usize] == *text);
-        self.index.find(key.hash(), is_it).map(|known| known.id)
+        let is_it = |&id: &u32| {
+            let at = id as usize;
+            self.keys[at] == key && (key.len <= Key::SHORT || *self.texts[at] == *text)
+        };
+        self.index.find(key.hash(), is_it).copied()
     }
 
     fn add(&mut self, key: Key, text: Arc<str>) -> Option<u32> {
         let id = u32::try_from(self.texts.len()).ok()?;
         self.bytes += text.len();
         self.texts.push(text);
-        let known = Known { words: key.words, len: key.len, id };
-        self.index.insert_unique(key.hash(), known, |known| known.key().hash());
+        self.keys.push(key);
+        self.index.insert_unique(key.hash(), id, |&id| self.keys[id as usize].hash());
         Some(id)
     }
 }
@@ -143,8 +136,10 @@ impl<'t> TextCache<'t> {
     pub fn refresh(&mut self) {
         let list = self.shared.list.lock().unwrap_or_else(PoisonError::into_inner);
         let new = &list.texts[self.known.texts.len()..];
-        self.known.index.reserve(new.len(), |known| known.key().hash());
-        self.known.texts.reserve(new.len());
+        let List { index, keys, texts, .. } = &mut self.known;
+        index.reserve(new.len(), |&id| keys[id as usize].hash());
+        keys.reserve(new.len());
+        texts.reserve(new.len());
         for text in new {
             self.known.add(Key::of(text), Arc::clone(text));
         }
