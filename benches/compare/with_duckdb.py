@@ -63,7 +63,7 @@ CREATE OR REPLACE TEMP VIEW usage AS
     FROM read WHERE ts >= '{day}' AND ts < '{next}';
 """
 WRITE_USAGE = """
-COPY usage TO '{out}/usage/date={day}/usage.parquet' (FORMAT parquet, COMPRESSION zstd);
+COPY usage TO '{out}/usage/date={day}/usage.parquet' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2);
 """
 
 READ_USAGE = """
@@ -113,7 +113,7 @@ CREATE OR REPLACE TEMP VIEW charges AS
                  THEN '`cached_input_tokens` at the price of `input_tokens`: no price of its own' END AS reason,
         CASE WHEN basis IN ('list', 'fallback') THEN found_id END AS price_id
     FROM based;
-COPY charges TO '{out}/charges/date={day}/charges.parquet' (FORMAT parquet, COMPRESSION zstd);
+COPY charges TO '{out}/charges/date={day}/charges.parquet' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2);
 COPY (
     SELECT time_bucket(INTERVAL 15 MINUTES, ts) AS bucket_start, team, environment, purpose, "key", provider, model,
         model_billed, tier, operation, basis,
@@ -124,7 +124,7 @@ COPY (
         coalesce(sum(cost) FILTER (basis = 'fallback'), 0)::DECIMAL(38, 12) AS estimated_cost
     FROM read_parquet('{out}/charges/date={day}/charges.parquet', hive_partitioning = false)
     GROUP BY ALL
-) TO '{out}/rollup/date={day}/rollup.parquet' (FORMAT parquet, COMPRESSION zstd);
+) TO '{out}/rollup/date={day}/rollup.parquet' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2);
 """
 
 SUMS = ", ".join(
