@@ -245,11 +245,8 @@ fn properties() -> WriterProperties {
             ColumnType::Timestamp | ColumnType::Int64 => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-            // Ids that share their beginning and nothing else: without it and the
-            // lengths, the compression gives up looking for repetitions.
             ColumnType::Text => builder
                 .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BYTE_ARRAY)
                 .set_column_statistics_enabled(path, EnabledStatistics::None),
             _ => builder,
         };

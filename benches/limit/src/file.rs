@@ -102,7 +102,6 @@ fn properties() -> WriterProperties {
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
             DataType::Utf8 if matches!(field.name().as_str(), "request_id" | "tags") => builder
                 .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BYTE_ARRAY)
                 .set_column_statistics_enabled(path, EnabledStatistics::None),
             _ => builder,
         };
