@@ -244,11 +244,10 @@ impl Pages<'_> {
     fn encode(self, level: ZstdLevel) -> Result<Encoded, ParquetError> {
         let mut chunk = TrackedWrite::new(Vec::new());
         let mut pages = SerializedPageWriter::new(&mut chunk);
-        let compress = |bytes: &[u8]| COMPRESSOR.with_borrow_mut(|own| compress(own, bytes, level));
         let mut specs = Vec::with_capacity(2);
         if let Some((values, count)) = self.dictionary {
             let page = Page::DictionaryPage {
-                buf: compress(values)?.into(),
+                buf: compress(values, level)?.into(),
                 num_values: count,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
@@ -257,7 +256,7 @@ impl Pages<'_> {
         }
         let encoding = if self.dictionary.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN };
         let page = Page::DataPage {
-            buf: compress(self.data)?.into(),
+            buf: compress(self.data, level)?.into(),
             num_values: u32::try_from(self.rows).map_err(|error| ParquetError::External(error.into()))?,
             encoding,
             def_level_encoding: Encoding::RLE,
@@ -285,13 +284,15 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
 }
 
-fn compress(own: &mut Option<Compressor<'static>>, bytes: &[u8], level: ZstdLevel) -> io::Result<Vec<u8>> {
-    let mut compressor = match own.take() {
-        Some(compressor) => compressor,
-        None => Compressor::new(level.compression_level())?,
-    };
-    compressor.set_compression_level(level.compression_level())?;
-    own.insert(compressor).compress(bytes)
+fn compress(bytes: &[u8], level: ZstdLevel) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|own| {
+        let compressor = match own {
+            Some(compressor) => compressor,
+            None => own.insert(Compressor::new(level.compression_level())?),
+        };
+        compressor.set_compression_level(level.compression_level())?;
+        compressor.compress(bytes)
+    })
 }
 
 /// The pages of a chunk as a file has them, for any column of their type.

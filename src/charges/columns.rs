@@ -58,7 +58,7 @@ pub(super) fn encode(applied: &Applied<'_>, priced: &Priced) -> Result<Vec<Chunk
 }
 
 /// A column of names, of which each row has the place of its own.
-fn words<'n>(places: &[u32], all: impl Iterator<Item = Option<&'n str>>) -> Words {
+pub(super) fn words<'n>(places: &[u32], all: impl Iterator<Item = Option<&'n str>>) -> Words {
     let mut names = Names::default();
     let mut known = HashMap::new();
     let number_of: Vec<Option<u32>> =

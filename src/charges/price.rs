@@ -309,10 +309,8 @@ impl Item {
         }
         Some(())
     }
-}
 
-impl Item {
-    /// Adds one line item; `None` where something is not small.
+    /// The same where everything is small; `None` where something is not.
     fn add_small(&self, quantity: i64, column: usize, sums: &mut [i64; AMOUNTS.len()]) -> Option<()> {
         let mut add = |column: usize, amount: i64| {
             sums[column] = sums[column].checked_add(amount)?;

@@ -3,7 +3,7 @@
 //!
 //! [`chunks`]: crate::book::chunks
 
-use std::{collections::HashMap, io::Write, sync::Arc};
+use std::{io::Write, sync::Arc};
 
 use parquet::{
     arrow::ArrowSchemaConverter,
@@ -18,13 +18,14 @@ use parquet::{
 };
 
 use super::{
+    columns,
     price::{COST, NOTHING, UNKNOWN},
     quarters::{Known, Names, Table},
     rollup::{BASES, OPERATIONS},
 };
 use crate::{
     book::{
-        chunks::{self, Amounts, Words},
+        chunks::{Amounts, Words},
         schema::{TABLE_ROW_GROUP, arrow_schema, table_properties},
     },
     pricing::Basis,
@@ -123,18 +124,12 @@ fn named<'n>(
     number: impl Fn(usize) -> u32,
     name: impl Fn(u32) -> Option<&'n str>,
 ) -> Words {
-    let mut names = chunks::Names::default();
-    let mut known = HashMap::new();
-    let mut number_of = vec![None; count];
-    let (mut numbers, mut present) = (Vec::with_capacity(rows.keys.len()), Vec::with_capacity(rows.keys.len()));
-    for row in 0..rows.keys.len() {
-        let number = number(row);
-        let number = *number_of[number as usize]
-            .get_or_insert_with(|| name(number).map(|name| *known.entry(name).or_insert_with(|| names.add(name))));
-        numbers.extend(number);
-        present.push(number.is_some());
+    let numbers: Vec<u32> = (0..rows.keys.len()).map(number).collect();
+    let mut is_there = vec![false; count];
+    for &number in &numbers {
+        is_there[number as usize] = true;
     }
-    Words { names, numbers, present: Some(present) }
+    columns::words(&numbers, (0..).zip(is_there).map(|(number, is_there)| name(number).filter(|_| is_there)))
 }
 
 /// A column of whole numbers.
