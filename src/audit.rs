@@ -38,6 +38,7 @@ use crate::{
     policy::{History, Kept, Policies},
     pricing::PriceBook,
     teams::Registry,
+    threads::on_every_core,
     time::{Day, Instant},
 };
 
@@ -109,8 +110,9 @@ pub fn run(config: &Config, prices: &PriceBook, kept: &Kept, book: &Book, now: I
         let night = Night::new(book, history, config, &registry, &days, (first, last))?;
         let pools = history.pools(config);
         let ledger = night.spends.ledger(&pools, now).with_spend_from(floors.spend_from());
-        for (day, before) in doubtful {
-            match night.audit(book, day, rules, &ledger) {
+        let looked_through = on_every_core(&doubtful, |(day, _)| night.audit(book, *day, rules, &ledger));
+        for ((day, before), result) in doubtful.into_iter().zip(looked_through) {
+            match result {
                 Ok(true) => _ = outcome.audited.insert(day),
                 Ok(false) => outcome.unchanged += 1,
                 Err(AuditError::Book(error)) => return Err(error.into()),

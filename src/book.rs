@@ -10,6 +10,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod batches;
 pub mod chunks;
 pub mod layout;
 pub mod lock;

@@ -3,8 +3,12 @@
 //! One pass in the order of the file. What is kept grows with the keys of the
 //! day and the requests of a minute, never with the requests of the day.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::BuildHasher,
+};
 
+use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -57,6 +61,8 @@ pub struct Present {
 /// A team and a key, and what holds for them.
 #[derive(Debug)]
 struct Payer {
+    team: Option<String>,
+    key: Option<String>,
     terms: Terms,
     /// Places among the windows.
     rpm: Option<usize>,
@@ -105,8 +111,9 @@ const SHOWN_NAMES: usize = 5;
 #[derive(Debug)]
 pub struct DayAudit<'r> {
     rules: Rules<'r>,
-    /// By team, then by key; the empty text stands for none.
-    payers: HashMap<String, HashMap<String, usize>>,
+    /// Places among those that are known, by team and key.
+    payers: HashTable<usize>,
+    hasher: DefaultHashBuilder,
     known: Vec<Payer>,
     /// Until when what is known of payers holds.
     known_until: Instant,
@@ -124,7 +131,8 @@ impl<'r> DayAudit<'r> {
     pub fn new(rules: Rules<'r>, allowances: Vec<Allowance>) -> Self {
         Self {
             rules,
-            payers: HashMap::new(),
+            payers: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             known: Vec::new(),
             known_until: Instant::from_micros(i64::MIN),
             present: Present::default(),
@@ -205,23 +213,31 @@ impl<'r> DayAudit<'r> {
             self.known.clear();
             self.known_until = self.rules.policies.next_turn(at);
         }
-        let (team_name, key_name) = (team.unwrap_or_default(), key.unwrap_or_default());
-        if let Some(&place) = self.payers.get(team_name).and_then(|keys| keys.get(key_name)) {
+        let hash = self.hasher.hash_one((team, key));
+        let is_it = |&place: &usize| {
+            let Payer { team: own_team, key: own_key, .. } = &self.known[place];
+            own_team.as_deref() == team && own_key.as_deref() == key
+        };
+        if let Some(&place) = self.payers.find(hash, is_it) {
             return place;
         }
         let (name, terms) = self.rules.terms(team, key, at);
         let mut counter = |limit: Option<(Bound, i64)>, unit| {
             let counted = match limit?.0 {
-                Bound::Team => Counted::Team(team_name.to_owned()),
+                Bound::Team => Counted::Team(team.unwrap_or_default().to_owned()),
                 Bound::Key => Counted::Key(name.unwrap_or_default().to_owned()),
             };
             Some(self.counter(counted, unit, team))
         };
         let (rpm, tpm) = (counter(terms.rpm, Unit::Requests), counter(terms.tpm, Unit::Tokens));
-        self.present.payers.insert((team.map(str::to_owned), key.map(str::to_owned)));
-        self.known.push(Payer { terms, rpm, tpm });
-        self.payers.entry(team_name.to_owned()).or_default().insert(key_name.to_owned(), self.known.len() - 1);
-        self.known.len() - 1
+        let (team, key) = (team.map(str::to_owned), key.map(str::to_owned));
+        self.present.payers.insert((team.clone(), key.clone()));
+        let place = self.known.len();
+        self.known.push(Payer { team, key, terms, rpm, tpm });
+        let Self { payers, known, hasher, .. } = self;
+        let hash_of = |&place: &usize| hasher.hash_one((known[place].team.as_deref(), known[place].key.as_deref()));
+        payers.insert_unique(hash, place, hash_of);
+        place
     }
 
     fn counter(&mut self, counted: Counted, unit: Unit, team: Option<&str>) -> usize {
@@ -238,7 +254,7 @@ impl<'r> DayAudit<'r> {
 
     /// Where a request counts, by how much, and up to what limit.
     fn counters_of(&mut self, payer: usize, tokens: i64) -> Vec<(usize, i64, Option<i64>)> {
-        let Payer { terms, rpm, tpm } = &self.known[payer];
+        let Payer { terms, rpm, tpm, .. } = &self.known[payer];
         let limit = |limit: Option<(Bound, i64)>| limit.map(|(_, limit)| limit);
         let own = [rpm.map(|place| (place, 1, limit(terms.rpm))), tpm.map(|place| (place, tokens, limit(terms.tpm)))];
         let shared = [(Unit::Requests, 1, terms.organization_rpm), (Unit::Tokens, tokens, terms.organization_tpm)];

@@ -7,16 +7,14 @@ use arrow::{
     datatypes::{DataType, Decimal128Type, Field, Int16Type, Int32Type, Int64Type, Schema, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
-use parquet::arrow::{
-    ProjectionMask,
-    arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use std::sync::Arc;
 
 use super::{AuditError, errors::Attempt, row::Row};
 use crate::{
     book::{
         Book, Stored,
+        batches::Batches,
         layout::{DIGEST_KEY, DayTable},
     },
     money::Usd,
@@ -70,13 +68,11 @@ impl DayFile {
             since.is_none_or(|since| last.is_none_or(|last| last >= since.micros()))
         });
         let groups: Vec<usize> = groups.collect();
-        let mask = ProjectionMask::columns(parquet.file_metadata().schema_descr(), columns.iter().copied());
         let options = ArrowReaderOptions::new().with_schema(Arc::new(with_dictionaries(metadata.schema())));
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(parquet), options).map_err(failed)?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(stored, metadata);
-        let reader = builder.with_row_groups(groups).with_projection(mask).with_batch_size(1 << 14).build();
-        for batch in reader.map_err(failed)? {
-            let batch = batch.map_err(|error| failed(error.into()))?;
+        let batches = Batches::new(stored, metadata, groups, |name| columns.contains(&name));
+        for batch in batches.map_err(failed)? {
+            let batch = batch.map_err(failed)?;
             each(&Columns { path: &path, batch: &batch })?;
         }
         Ok(())

@@ -23,6 +23,7 @@ use super::ChargesError;
 use crate::{
     book::{
         Book, Stored,
+        batches::is_all_null,
         layout::{DIGEST_KEY, DayTable},
     },
     time::Day,
@@ -92,10 +93,7 @@ impl DayFile {
     /// Whether the file's footer says that no row of a row group has a value in
     /// a column.
     pub(super) fn is_all_null(&self, group: usize, column: &str) -> bool {
-        let group = &self.groups()[group];
-        let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == column);
-        let nulls = chunk.and_then(|chunk| chunk.statistics()?.null_count_opt());
-        nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
+        is_all_null(&self.groups()[group], column)
     }
 
     /// Whether a row group can hold a text in a column, as its bloom filter

@@ -45,6 +45,7 @@ use super::{
 use crate::{
     book::{
         Stored,
+        batches::Batches,
         layout::{DIGEST_KEY, SCHEMA_KEY, SCHEMA_VERSION},
         schema::arrow_schema,
     },
@@ -324,10 +325,8 @@ impl DayFile {
         let groups: Vec<usize> = (0..self.parquet().num_row_groups())
             .filter(|&at| self.span(at).is_none_or(|(from, to)| group(from, to)))
             .collect();
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.stored, self.metadata);
-        let reader = builder.with_row_groups(groups).with_batch_size(1 << 14).build()?;
         let mut pile = Pile::default();
-        for batch in reader {
+        for batch in Batches::new(self.stored, self.metadata, groups, |_| true)? {
             read_batch(&batch?, texts, wanted, &mut pile)?;
         }
         Ok(pile)
