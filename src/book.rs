@@ -23,7 +23,7 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, executor::block_on};
 use object_store::{
     GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutPayload, local::LocalFileSystem,
@@ -262,7 +262,7 @@ impl Book {
             source,
         })?;
         let store = Arc::clone(&self.store);
-        Ok(Upload { store, parts, staged, path: path.clone(), part: Vec::new(), is_done: false })
+        Ok(Upload { store, parts, staged, path: path.clone(), part: BytesMut::new(), is_done: false })
     }
 
     /// Copies a file from another book.
@@ -342,7 +342,8 @@ pub struct Upload {
     /// Where it waits until it is whole, if not beside its place.
     staged: Option<Path>,
     path: Path,
-    part: Vec<u8>,
+    /// What comes next; its memory is used again for every part.
+    part: BytesMut,
     is_done: bool,
 }
 
@@ -355,7 +356,7 @@ impl Upload {
     /// # Errors
     /// Where it cannot be written.
     pub fn finish(mut self) -> Result<(), BookError> {
-        let last = std::mem::take(&mut self.part);
+        let last = std::mem::take(&mut self.part).freeze();
         let result = block_on(async {
             self.parts.put_part(last.into()).await?;
             self.parts.complete().await?;
@@ -373,8 +374,10 @@ impl io::Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.part.extend_from_slice(bytes);
         if self.part.len() >= PART {
-            let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART));
-            block_on(self.parts.put_part(part.into())).map_err(io::Error::other)?;
+            let part = std::mem::take(&mut self.part).freeze();
+            block_on(self.parts.put_part(part.clone().into())).map_err(io::Error::other)?;
+            self.part = part.try_into_mut().unwrap_or_default();
+            self.part.clear();
         }
         Ok(bytes.len())
     }
