@@ -38,7 +38,7 @@ use crate::{
     policy::{History, Kept, Policies},
     pricing::PriceBook,
     teams::Registry,
-    threads::on_every_core,
+    threads::{on_every_core, parts_on_every_core},
     time::{Day, Instant},
 };
 
@@ -260,14 +260,13 @@ impl Night {
 /// # Errors
 /// Where the book cannot be read.
 pub fn errors(book: &Book, from: Option<Day>, to: Option<Day>) -> Result<Vec<ErrorCount>, AuditError> {
+    let mut days = book.days(DayTable::Charges)?;
+    days.retain(|day| from.is_none_or(|from| *day >= from) && to.is_none_or(|to| *day <= to));
+    let parts = parts_on_every_core(&days, |&day, errors: &mut Errors| {
+        let Some(charges) = DayFile::open(book, DayTable::Charges, day)? else { return Ok(()) };
+        read::attempts(charges, |attempt| errors.push(attempt))
+    })?;
     let mut errors = Errors::default();
-    for day in book.days(DayTable::Charges)? {
-        if from.is_some_and(|from| day < from) || to.is_some_and(|to| day > to) {
-            continue;
-        }
-        if let Some(charges) = DayFile::open(book, DayTable::Charges, day)? {
-            read::attempts(charges, |attempt| errors.push(attempt))?;
-        }
-    }
+    parts.into_iter().for_each(|part| errors.join(part));
     Ok(errors.counts())
 }

@@ -220,32 +220,53 @@ pub struct Errors {
 
 #[derive(Debug, Default)]
 struct OfKey {
-    /// As its latest request had it.
+    /// As the latest request that failed had it.
     team: Option<String>,
     requests: u64,
     kinds: BTreeMap<Kind, (u64, Instant, Instant)>,
 }
 
+impl OfKey {
+    fn push(&mut self, row: &Attempt<'_>) {
+        self.requests += 1;
+        let Some(kind) = Kind::of_attempt(row) else { return };
+        if self.team.as_deref() != row.team {
+            self.team = row.team.map(str::to_owned);
+        }
+        self.add(kind, (1, row.ts, row.ts));
+    }
+
+    fn add(&mut self, kind: Kind, (more, from, to): (u64, Instant, Instant)) {
+        let (count, first, last) = self.kinds.entry(kind).or_insert((0, from, to));
+        *count += more;
+        *first = from.min(*first);
+        *last = to.max(*last);
+    }
+
+    fn join(&mut self, later: Self) {
+        self.requests += later.requests;
+        if !later.kinds.is_empty() {
+            self.team = later.team;
+        }
+        later.kinds.into_iter().for_each(|(kind, of_kind)| self.add(kind, of_kind));
+    }
+}
+
 impl Errors {
     pub fn push(&mut self, row: &Attempt<'_>) {
-        let of_key = match row.key {
-            None => &mut self.nameless,
-            Some(key) => {
-                if !self.keys.contains_key(key) {
-                    self.keys.insert(key.to_owned(), OfKey::default());
-                }
-                self.keys.get_mut(key).expect("it was put in just now")
-            }
-        };
-        of_key.requests += 1;
-        let Some(kind) = Kind::of_attempt(row) else { return };
-        if of_key.team.as_deref() != row.team {
-            of_key.team = row.team.map(str::to_owned);
+        match row.key.map(|key| (key, self.keys.get_mut(key))) {
+            None => self.nameless.push(row),
+            Some((_, Some(of_key))) => of_key.push(row),
+            Some((key, None)) => self.keys.entry(key.to_owned()).or_default().push(row),
         }
-        let (count, first, last) = of_key.kinds.entry(kind).or_insert((0, row.ts, row.ts));
-        *count += 1;
-        *first = row.ts.min(*first);
-        *last = row.ts.max(*last);
+    }
+
+    /// Takes in what came after.
+    pub fn join(&mut self, later: Self) {
+        for (key, of_key) in later.keys {
+            self.keys.entry(key).or_default().join(of_key);
+        }
+        self.nameless.join(later.nameless);
     }
 
     /// The most frequent first.
@@ -313,35 +334,48 @@ mod tests {
 
     #[test]
     fn errors_are_counted_by_key_and_kind_beside_all_requests() {
-        let mut errors = Errors::default();
-        let attempt = |key, status, http_status, error_code| Attempt {
+        let attempt = |key, team, status, http_status, error_code| Attempt {
             ts: at(1),
             key: Some(key),
-            team: Some("chat"),
+            team: Some(team),
             status,
             http_status: Some(http_status),
             error_code,
         };
-        errors.push(&attempt("a", Status::Success, 200, None));
-        errors.push(&attempt("a", Status::Error, 429, None));
-        errors.push(&attempt("a", Status::Blocked, 429, None));
-        errors.push(&attempt("a", Status::Blocked, 403, Some("guardrail_blocked")));
-        errors.push(&attempt("a", Status::Error, 200, None));
-        errors.push(&attempt("b", Status::Success, 200, None));
-        let shown: Vec<_> = errors
-            .counts()
-            .iter()
-            .map(|it| {
-                format!("{:?} {} {} of {}: {}", it.key, it.kind.name(), it.count, it.requests, it.rate_hundredths())
-            })
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "Some(\"a\") rate_limit 2 of 5: 4000",
-                "Some(\"a\") blocked 1 of 5: 2000",
-                "Some(\"a\") other 1 of 5: 2000",
-            ]
-        );
+        let attempts = [
+            attempt("a", "chat", Status::Success, 200, None),
+            attempt("a", "chat", Status::Error, 429, None),
+            attempt("a", "chat", Status::Blocked, 429, None),
+            attempt("a", "chat", Status::Blocked, 403, Some("guardrail_blocked")),
+            attempt("a", "search", Status::Error, 200, None),
+            attempt("a", "ads", Status::Success, 200, None),
+            attempt("b", "chat", Status::Success, 200, None),
+        ];
+        let of = |attempts: &[Attempt<'_>]| {
+            let mut errors = Errors::default();
+            attempts.iter().for_each(|attempt| errors.push(attempt));
+            errors
+        };
+        for part in 0..=attempts.len() {
+            let mut errors = of(&attempts[..part]);
+            errors.join(of(&attempts[part..]));
+            let shown: Vec<_> = errors
+                .counts()
+                .iter()
+                .map(|it| {
+                    let ErrorCount { key, team, count, requests, .. } = it;
+                    let of_team = format!("{} of {}", key.as_deref().unwrap(), team.as_deref().unwrap());
+                    format!("{of_team}: {} {count} of {requests}: {}", it.kind.name(), it.rate_hundredths())
+                })
+                .collect();
+            assert_eq!(
+                shown,
+                [
+                    "a of search: rate_limit 2 of 6: 3333",
+                    "a of search: blocked 1 of 6: 1666",
+                    "a of search: other 1 of 6: 1666",
+                ]
+            );
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     book::{Book, layout::DayTable},
     floors::Floors,
     money::Usd,
+    threads::parts_on_every_core,
     time::{Day, Instant},
 };
 
@@ -182,12 +183,13 @@ pub fn read(book: &Book, now: Instant) -> Result<Uses, AuditError> {
 /// Where the book cannot be read.
 pub fn read_since(book: &Book, since: Day, now: Instant) -> Result<Uses, AuditError> {
     let floors = Floors::read(book)?;
-    let mut uses = Uses { since: floors.read_from(), ..Uses::default() };
+    let mut days = Vec::new();
     for table in [DayTable::Usage, DayTable::Checks] {
-        for day in book.days(table)?.into_iter().filter(|&day| day >= since) {
-            uses.read_day(book, table, day, now)?;
-        }
+        days.extend(book.days(table)?.into_iter().filter(|&day| day >= since).map(|day| (table, day)));
     }
+    let parts = parts_on_every_core(&days, |&(table, day), uses: &mut Uses| uses.read_day(book, table, day, now))?;
+    let mut uses = Uses { since: floors.read_from(), ..Uses::default() };
+    parts.into_iter().for_each(|part| uses.join(part));
     Ok(uses)
 }
 
@@ -294,17 +296,28 @@ impl Uses {
         };
         charges.batches(&["ts", "key", "cost"], None, |columns| {
             let (instants, keys, costs) = (columns.instants("ts")?, columns.words("key")?, columns.amounts("cost")?);
+            // By the number of the key in the batch; the last is of none.
+            let none = keys.values().len();
+            let mut sums = vec![[Cost::default(); 2]; none + 1];
             for row in 0..columns.rows() {
-                let of_key = match keys.get(row) {
+                let Some(cost) = amount(costs, row) else { continue };
+                let [of_day, of_month] = &mut sums[keys.place(row).unwrap_or(none)];
+                if instants.value(row) > now.micros() - DAY {
+                    of_day.add(cost);
+                }
+                if instants.value(row) > now.micros() - RECENT {
+                    of_month.add(cost);
+                }
+            }
+            let names = keys.values().map(Some).chain([None]);
+            for (name, [of_day, of_month]) in names.zip(sums).filter(|(_, sums)| *sums != [Cost::default(); 2]) {
+                let of_key = match name {
                     Some(key) => self.keys.get_mut(key),
                     None => self.nameless.as_mut(),
                 };
-                let (Some(of_key), Some(cost)) = (of_key, amount(costs, row)) else { continue };
-                if instants.value(row) > now.micros() - DAY {
-                    of_key.cost_24h.add(cost);
-                }
-                if instants.value(row) > now.micros() - RECENT {
-                    of_key.cost_30d.add(cost);
+                if let Some(of_key) = of_key {
+                    of_key.cost_24h.join(of_day);
+                    of_key.cost_30d.join(of_month);
                 }
             }
             Ok(())
