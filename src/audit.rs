@@ -267,6 +267,8 @@ pub fn errors(book: &Book, from: Option<Day>, to: Option<Day>) -> Result<Vec<Err
         read::attempts(charges, |attempt| errors.push(attempt))
     })?;
     let mut errors = Errors::default();
-    parts.into_iter().for_each(|part| errors.join(part));
+    for part in parts {
+        errors.join(part);
+    }
     Ok(errors.counts())
 }

@@ -248,7 +248,9 @@ impl OfKey {
         if !later.kinds.is_empty() {
             self.team = later.team;
         }
-        later.kinds.into_iter().for_each(|(kind, of_kind)| self.add(kind, of_kind));
+        for (kind, of_kind) in later.kinds {
+            self.add(kind, of_kind);
+        }
     }
 }
 
@@ -353,7 +355,9 @@ mod tests {
         ];
         let of = |attempts: &[Attempt<'_>]| {
             let mut errors = Errors::default();
-            attempts.iter().for_each(|attempt| errors.push(attempt));
+            for attempt in attempts {
+                errors.push(attempt);
+            }
             errors
         };
         for part in 0..=attempts.len() {

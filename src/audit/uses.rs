@@ -189,7 +189,9 @@ pub fn read_since(book: &Book, since: Day, now: Instant) -> Result<Uses, AuditEr
     }
     let parts = parts_on_every_core(&days, |&(table, day), uses: &mut Uses| uses.read_day(book, table, day, now))?;
     let mut uses = Uses { since: floors.read_from(), ..Uses::default() };
-    parts.into_iter().for_each(|part| uses.join(part));
+    for part in parts {
+        uses.join(part);
+    }
     Ok(uses)
 }
 

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use parquet::{
     arrow::{
         ArrowWriter,
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
         arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves},
     },
     basic::{Compression, Encoding, ZstdLevel},
@@ -373,8 +373,8 @@ fn each_batch(
     let found = ArrowReaderMetadata::load(file, ArrowReaderOptions::new())?;
     let options = ArrowReaderOptions::new().with_schema(with_dictionaries(found.schema()));
     let metadata = ArrowReaderMetadata::load(file, options)?;
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata);
-    for batch in builder.with_batch_size(1 << 14).build()? {
+    let groups = (0..metadata.metadata().num_row_groups()).collect();
+    for batch in Batches::new(file.clone(), metadata, groups, |_| true)? {
         let batch = batch?;
         let arrays = now.fields().iter().map(|field| match batch.column_by_name(field.name()) {
             Some(array) => Arc::clone(array),
@@ -415,6 +415,7 @@ impl ChunkReader for Stored {
 #[cfg(test)]
 mod tests {
     use arrow::array::{AsArray, StringArray};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
     use crate::{

@@ -75,12 +75,14 @@ impl Mistake {
             Some((at, word))
         });
         let is_of_column = detail.contains("unable to find column");
-        let advice = match found.and_then(|(_, word)| nearest(word, tables, is_of_column)) {
-            Some(near) => format!(", did you mean `{near}`?"),
-            None => {
-                "; `spendbook query --list` shows the tables, `spendbook query --describe TABLE` the columns of one"
-                    .to_owned()
+        let is_column = |word: &str| all_columns(tables).any(|name| name.eq_ignore_ascii_case(word));
+        let advice = match found.map(|(_, word)| (word, nearest(word, tables, is_of_column))) {
+            Some((word, _)) if detail.starts_with("unsupported function") && is_column(word) => {
+                format!(": it is a word of SQL; for the column write `\"{word}\"`, with quotes")
             }
+            Some((_, Some(near))) => format!(", did you mean `{near}`?"),
+            _ => "; `spendbook query --list` shows the tables, `spendbook query --describe TABLE` the columns of one"
+                .to_owned(),
         };
         let place = found.and_then(|(at, word)| {
             let before = &sql[..at];
@@ -147,10 +149,13 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 /// the engine looked for one.
 fn nearest(word: &str, tables: &[&Table], is_column: bool) -> Option<&'static str> {
     let word = word.to_ascii_lowercase();
-    let columns = tables.iter().flat_map(|table| table.columns()).map(|column| column.name).chain([DATE]);
-    let names = TABLES.iter().filter(|_| !is_column).map(|table| table.name).chain(columns);
+    let names = TABLES.iter().filter(|_| !is_column).map(|table| table.name).chain(all_columns(tables));
     let likely = names.map(|name| (strsim::damerau_levenshtein(name, &word), name));
     likely.filter(|&(distance, name)| distance > 0 && distance * 3 <= name.len()).min().map(|(_, name)| name)
+}
+
+fn all_columns(tables: &[&Table]) -> impl Iterator<Item = &'static str> {
+    tables.iter().flat_map(|table| table.columns()).map(|column| column.name).chain([DATE])
 }
 
 /// The words of SQL outside of its texts and comments, each with the byte at
@@ -257,6 +262,9 @@ mod tests {
             "the SQL cannot be answered, line 1, column 9: the engine cannot compare several columns at once, `(a, b)`: \
              compare them one by one\n 1 | SELECT (a, b) FROM charges\n   |         ^"
         );
+        let of_sql = shown("SELECT user FROM charges", "unsupported function 'user'");
+        assert!(of_sql.contains("'user': it is a word of SQL; for the column write `\"user\"`"), "{of_sql}");
+        assert!(!shown("SELECT now()", "unsupported function 'now'").contains("a word of SQL"));
         assert!(shown("SELECT 1", "a Strange { at: Location(1,8) }").contains("cannot do this (`Strange`)"));
         let plain = shown("SELECT 1", "something else");
         assert!(!plain.contains('\n') && plain.contains("--describe TABLE"), "{plain}");
