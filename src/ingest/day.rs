@@ -232,7 +232,7 @@ fn count_kept(entries: &[Entry], built: &Built, day: Day, context: Context<'_>, 
     }
     *counts.entry(last.0).or_default() += last.1;
     for (source, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-        tally.source(source.text(context.texts).unwrap_or_default()).kept += count;
+        tally.source(source.text(Slot::Source, context.texts).unwrap_or_default()).kept += count;
         tally.day(day).kept += count;
     }
 }
@@ -297,7 +297,10 @@ impl Built {
 
     /// Every row, packed, in the final order.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        self.order.iter().map(|entry| self.packed(entry))
+        // Some at a time: where a row begins is far away in memory, and several
+        // are waited for at once.
+        let some = |entries: &'_ [Entry]| entries.iter().map(|entry| self.packed(entry)).collect::<Vec<_>>();
+        self.order.chunks(32).flat_map(some)
     }
 }
 

@@ -140,7 +140,7 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
     /// # Errors
     /// Where a row group cannot be written.
     pub fn push(&mut self, packed: &[u8]) -> Result<(), ParquetError> {
-        let ts_last = self.columns.push(packed, self.texts);
+        let ts_last = self.columns.push(packed);
         self.reach = self.reach.max(ts_last);
         if self.columns.is_full() { self.flush() } else { Ok(()) }
     }
@@ -154,7 +154,7 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
         let mut group = self.file.next_row_group()?;
         let columns = USAGE.iter().zip(self.schema.fields()).zip(described).zip(writers);
         for (((column, field), described), mut writer) in columns {
-            match self.columns.take(place(column.name), column.nullable)? {
+            match self.columns.take(place(column.name), column.nullable, self.texts)? {
                 Column::Words(words) => {
                     let (chunk, close) = words.encode(described, ZstdLevel::default())?;
                     group.append_column(&chunk, close)?;
@@ -429,20 +429,20 @@ mod tests {
 
     /// A row with something in each kind of column, and other things missing in
     /// every other.
-    fn row<'a>(number: u32, id: &'a str, words: &[Word<'a>; 4]) -> Row<'a> {
+    fn row<'a>(number: u32, id: &'a str, words: &[[Word<'a>; 4]; Slot::COUNT]) -> Row<'a> {
         let at = number as usize;
         let has = |every: u32| number.is_multiple_of(every).then_some(i64::from(number));
         let mut numbers = [None; HTTP_STATUS + 1];
         (1..).zip(&mut numbers).for_each(|(every, number)| *number = has(every));
         numbers[HTTP_STATUS] = has(2).map(|_| 200);
         let mut names = [Word::Null; Slot::COUNT];
-        names[Slot::Source as usize] = words[0];
-        names[Slot::Provider as usize] = words[1];
-        names[Slot::Model as usize] = words[at % 3];
-        names[Slot::File as usize] = words[0];
+        for (slot, text) in
+            [(Slot::Source, 0), (Slot::Provider, 1), (Slot::Model, at % 3), (Slot::File, 0), (Slot::Tags, 3)]
+        {
+            names[slot as usize] = words[slot as usize][text];
+        }
         names[Slot::User as usize] = if number.is_multiple_of(3) { Word::Null } else { Word::Inline(id) };
-        names[Slot::Tags as usize] = words[3];
-        let provider = if let Word::Inline(text) = words[1] { text } else { "groq" };
+        let provider = if let Word::Inline(text) = names[Slot::Provider as usize] { text } else { "groq" };
         Row {
             hash: identity_hash(provider, id, ""),
             ts: i64::from(number),
@@ -467,7 +467,8 @@ mod tests {
         for count in [0, 1, 7, 8, 9, 300, 5 + ROW_GROUP] {
             let ids: Vec<String> = (0..count).map(|number| format!("req_{number}")).collect();
             let long = "é".repeat(70);
-            let words = ["gateway", "groq", "a-model", &long].map(|text| word(text, &mut cache));
+            let texts_of = ["gateway", "groq", "a-model", &long];
+            let words = Slot::ALL.map(|slot| texts_of.map(|text| word(slot, text, &mut cache)));
             let rows: Vec<Row<'_>> = (0..).zip(&ids).map(|(number, id)| row(number, id, &words)).collect();
             let mut pile = Pile::default();
             for row in &rows {
@@ -485,8 +486,9 @@ mod tests {
             for ((at, _), row) in read.heads().zip(&rows) {
                 let found = read.row(at);
                 assert_eq!(Row { words: row.words, ..found }, *row);
-                let texts =
-                    |row: &Row<'_>, cache: &TextCache<'_>| row.words.map(|word| word.text(cache).map(str::to_owned));
+                let texts = |row: &Row<'_>, cache: &TextCache<'_>| {
+                    Slot::ALL.map(|slot| row.text(slot, cache).map(str::to_owned))
+                };
                 assert_eq!(texts(&found, &other), texts(row, &cache));
             }
             check_bounds(&bytes);

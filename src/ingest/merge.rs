@@ -74,10 +74,10 @@ pub fn merge<'a>(versions: &[Row<'a>], texts: &TextCache<'_>, priorities: &dyn P
         row.ts_last = row.ts_last.max(version.ts_last);
         for slot in DESCRIPTIVE {
             let (best, other) = (&mut row.words[slot as usize], version.words[slot as usize]);
-            if let (Some(a), Some(b)) = (best.text(texts), other.text(texts)) {
+            if let (Some(a), Some(b)) = (best.text(slot, texts), other.text(slot, texts)) {
                 conflict |= a != b;
             }
-            if described(other, texts) < described(*best, texts) {
+            if described(slot, other, texts) < described(slot, *best, texts) {
                 *best = other;
             }
         }
@@ -94,8 +94,8 @@ pub fn merge<'a>(versions: &[Row<'a>], texts: &TextCache<'_>, priorities: &dyn P
 }
 
 /// The order of descriptive values: null last, and names before fingerprints.
-fn described<'t>(word: Word<'t>, texts: &'t TextCache<'_>) -> (bool, bool, &'t str) {
-    match word.text(texts) {
+fn described<'t>(slot: Slot, word: Word<'t>, texts: &'t TextCache<'_>) -> (bool, bool, &'t str) {
+    match word.text(slot, texts) {
         Some(text) => (false, text.starts_with("fp_"), text),
         None => (true, false, ""),
     }
@@ -145,7 +145,7 @@ fn compare_provenance(a: &Row<'_>, b: &Row<'_>, texts: &TextCache<'_>) -> Orderi
 pub fn is_same(a: &Row<'_>, b: &Row<'_>, texts: &TextCache<'_>) -> bool {
     (a.ts, a.ts_last, a.line, a.request_id, a.numbers) == (b.ts, b.ts_last, b.line, b.request_id, b.numbers)
         && compare_content(a, b, texts) == Ordering::Equal
-        && (0..Slot::COUNT).all(|slot| a.words[slot].text(texts) == b.words[slot].text(texts))
+        && Slot::ALL.into_iter().all(|slot| a.text(slot, texts) == b.text(slot, texts))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use super::{
     parse::{Outcomes, Parser},
     pile::Pile,
     quarantine::{Broken, BrokenFile, Earlier},
-    rows::{Provenance, Row, Word, pack_record, word},
+    rows::{Provenance, Row, Slot, Word, pack_record, word},
     state::{Ending, FileState, Plan, Stamp},
     texts::{TextCache, Texts},
 };
@@ -444,7 +444,8 @@ impl<'t> Worker<'t> {
             let mut noted = worker.noted.remove(&work.task).unwrap_or_default();
             let mut parser = Parser::new(task.source, work.format, task.file(), work.shape, work.settled)
                 .with_names(&settings.names);
-            let [source, file] = [&task.source.name, task.file()].map(|text| word(text, &mut worker.texts));
+            let [source, file] = [(Slot::Source, &*task.source.name), (Slot::File, task.file())]
+                .map(|(slot, text)| word(slot, text, &mut worker.texts));
             let mut booking = Booking {
                 worker: &mut worker,
                 noted: &mut noted,

@@ -6,36 +6,13 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub use super::texts::Slot;
 use super::texts::TextCache;
 use crate::{
     money::Usd,
     record::{Meter, Operation, Quality, Quantities, Status, UsageRecord},
     time::Instant,
 };
-
-/// The texts of a row that are named by number, in the order they are packed:
-/// the source first, so that counting by source need not unpack the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Slot {
-    Source,
-    Provider,
-    Model,
-    File,
-    ModelRequested,
-    Tier,
-    Key,
-    Team,
-    User,
-    Project,
-    ErrorCode,
-    Part,
-    Tags,
-}
-
-impl Slot {
-    pub const COUNT: usize = 13;
-}
 
 /// The numbers of a row: the meters, and after them these.
 pub const REASONING: usize = Meter::COUNT;
@@ -88,19 +65,19 @@ pub fn identity_hash(provider: &str, request_id: &str, part: &str) -> u64 {
 }
 
 /// The word for a text.
-pub fn word<'a>(text: &'a str, texts: &mut TextCache<'_>) -> Word<'a> {
-    texts.id(text).map_or(Word::Inline(text), Word::Id)
+pub fn word<'a>(slot: Slot, text: &'a str, texts: &mut TextCache<'_>) -> Word<'a> {
+    texts.id(slot, text).map_or(Word::Inline(text), Word::Id)
 }
 
 impl<'a> Word<'a> {
     /// The text, or `None` for null.
-    pub fn text<'t>(self, texts: &'t TextCache<'_>) -> Option<&'t str>
+    pub fn text<'t>(self, slot: Slot, texts: &'t TextCache<'_>) -> Option<&'t str>
     where
         'a: 't,
     {
         match self {
             Self::Null => None,
-            Self::Id(id) => Some(texts.text(id)),
+            Self::Id(id) => Some(texts.text(slot, id)),
             Self::Inline(text) => Some(text),
         }
     }
@@ -121,7 +98,7 @@ impl<'a> Row<'a> {
     where
         'a: 't,
     {
-        self.words[slot as usize].text(texts)
+        self.words[slot as usize].text(slot, texts)
     }
 
     /// Provider, request id and part.
@@ -217,7 +194,7 @@ pub fn pack_record(record: &UsageRecord<'_>, from: Provenance<'_>, texts: &mut T
         (Slot::Tags, record.tags.as_ref()),
     ] {
         if let Some(text) = text {
-            words[slot as usize] = word(text, texts);
+            words[slot as usize] = word(slot, text, texts);
         }
     }
     (words[Slot::Source as usize], words[Slot::File as usize]) = (from.source, from.file);
@@ -497,7 +474,8 @@ mod tests {
         record.provider = "groq".into();
         record.request_id = "req_1".into();
         record.http_status = Some(200);
-        let [source, file] = ["gateway", "a.jsonl"].map(|text| word(text, &mut cache));
+        let [source, file] =
+            [(Slot::Source, "gateway"), (Slot::File, "a.jsonl")].map(|(slot, text)| word(slot, text, &mut cache));
         let mut packed = Vec::new();
         pack_record(&record, Provenance { source, file, line: 7 }, &mut cache, &mut packed);
         let row = Row::unpack(&packed);

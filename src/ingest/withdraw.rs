@@ -181,9 +181,9 @@ impl Table<'_> {
         texts: &Texts,
         cache: &mut TextCache<'_>,
     ) -> Result<Chosen, IngestError> {
-        let name = word(&again.source, cache);
+        let name = word(Slot::Source, &again.source, cache);
         let remote = tasks.iter().filter(|task| task.window.is_some()).map(|task| &task.source.name);
-        let remote: HashMap<_, _> = remote.map(|name| (word(name, cache), name.clone())).collect();
+        let remote: HashMap<_, _> = remote.map(|name| (word(Slot::Source, name, cache), name.clone())).collect();
         let (hashes, still_told) = (Mutex::new(HashSet::new()), Mutex::new(HashSet::new()));
         let note = |row: &Row<'_>| {
             if remote.contains_key(&row.words[Slot::Source as usize]) {

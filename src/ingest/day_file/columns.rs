@@ -85,10 +85,10 @@ impl Columns {
     }
 
     /// Adds a packed row, straight from its bytes; returns its `ts_last`.
-    pub fn push(&mut self, packed: &[u8], texts: &TextCache<'_>) -> i64 {
+    pub fn push(&mut self, packed: &[u8]) -> i64 {
         let (head, enums, present, mut reader) = Reader::new(packed);
         for slot in bits(present & ((1 << NUMBER) - 1)) {
-            self.words[slot].push(reader.word(), texts);
+            self.words[slot].push(reader.word());
         }
         self.id_bytes.extend_from_slice(reader.text_bytes());
         let end = i32::try_from(self.id_bytes.len()).expect("a row group ends long before");
@@ -114,7 +114,7 @@ impl Columns {
     }
 
     /// Takes a column out, which is then empty for the next row group.
-    pub fn take(&mut self, place: Place, nullable: bool) -> Result<Column, ArrowError> {
+    pub fn take(&mut self, place: Place, nullable: bool, texts: &TextCache<'_>) -> Result<Column, ArrowError> {
         let present = &self.present;
         Ok(Column::Array(match place {
             Place::Ts => instants(&mut self.ts),
@@ -128,7 +128,7 @@ impl Columns {
             Place::Word(slot) => {
                 let has_one = |bits: &u32| bits >> (slot as usize) & 1 == 1;
                 let present = nullable.then(|| present.iter().map(has_one).collect());
-                return Ok(self.words[slot as usize].take(present));
+                return Ok(self.words[slot as usize].take(slot, texts, present));
             }
             Place::Operation => return Ok(self.operations.take()),
             Place::Status => return Ok(self.statuses.take()),
@@ -246,37 +246,43 @@ impl Enum {
 
 /// A column of texts: its names in the order they first come.
 struct Dictionary {
-    names: Names,
+    /// What has a number in the row group. The texts are looked up when all of
+    /// them are known: they are far away in memory, and waited for together.
+    named: Vec<Named>,
     numbers: Vec<u32>,
     /// One more than the number of each text that is named by number; 0 where
     /// it has none yet.
     by_id: Vec<u32>,
-    /// The ids that have one, to take it from them for the next row group.
-    used: Vec<u32>,
-    inline: HashMap<String, u32>,
+    inline: HashMap<Arc<str>, u32>,
+}
+
+enum Named {
+    Id(u32),
+    Inline(Arc<str>),
 }
 
 impl Default for Dictionary {
     fn default() -> Self {
         let numbers = Vec::with_capacity(ROW_GROUP);
-        Self { names: Names::default(), numbers, by_id: Vec::new(), used: Vec::new(), inline: HashMap::new() }
+        Self { named: Vec::new(), numbers, by_id: Vec::new(), inline: HashMap::new() }
     }
 }
 
 impl Dictionary {
-    fn push(&mut self, word: Word<'_>, texts: &TextCache<'_>) {
+    fn push(&mut self, word: Word<'_>) {
         let number = match word {
             Word::Null => return,
             Word::Id(id) => match self.by_id.get(id as usize) {
                 Some(&next) if next > 0 => next - 1,
-                _ => self.name(id, texts),
+                _ => self.name(id),
             },
             Word::Inline(text) => {
                 if let Some(&number) = self.inline.get(text) {
                     number
                 } else {
-                    let number = self.names.add(text);
-                    self.inline.insert(text.to_owned(), number);
+                    let text: Arc<str> = text.into();
+                    let number = self.add(Named::Inline(Arc::clone(&text)));
+                    self.inline.insert(text, number);
                     number
                 }
             }
@@ -284,22 +290,34 @@ impl Dictionary {
         self.numbers.push(number);
     }
 
-    fn name(&mut self, id: u32, texts: &TextCache<'_>) -> u32 {
+    fn name(&mut self, id: u32) -> u32 {
         let at = id as usize;
         if self.by_id.len() <= at {
-            self.by_id.resize(texts.len().max(at + 1), 0);
+            self.by_id.resize((at + 1).next_power_of_two(), 0);
         }
-        let number = self.names.add(texts.text(id));
+        let number = self.add(Named::Id(id));
         self.by_id[at] = number + 1;
-        self.used.push(id);
         number
     }
 
-    fn take(&mut self, present: Option<Vec<bool>>) -> Column {
-        for id in self.used.drain(..) {
-            self.by_id[id as usize] = 0;
+    fn add(&mut self, named: Named) -> u32 {
+        let number = u32::try_from(self.named.len()).expect("a row group has fewer rows");
+        self.named.push(named);
+        number
+    }
+
+    fn take(&mut self, slot: Slot, texts: &TextCache<'_>, present: Option<Vec<bool>>) -> Column {
+        let mut names = Names::default();
+        for named in self.named.drain(..) {
+            match named {
+                Named::Id(id) => {
+                    self.by_id[id as usize] = 0;
+                    names.add(texts.text(slot, id));
+                }
+                Named::Inline(text) => _ = names.add(&text),
+            }
         }
         self.inline.clear();
-        Column::Words(Words { names: mem::take(&mut self.names), numbers: again(&mut self.numbers), present })
+        Column::Words(Words { names, numbers: again(&mut self.numbers), present })
     }
 }

@@ -94,9 +94,9 @@ impl<'a> ColumnReader<'a> {
         Ok(match place {
             Place::Ts | Place::TsLast => Self::Instants(array.as_primitive::<TimestampMicrosecondType>()),
             Place::RequestId => Self::Texts(array.as_string()),
-            Place::Word(_) => {
+            Place::Word(slot) => {
                 let (keys, values) = dictionary(array)?;
-                Self::Words(keys, values.iter().map(|text| word(text.unwrap_or_default(), texts)).collect())
+                Self::Words(keys, values.iter().map(|text| word(slot, text.unwrap_or_default(), texts)).collect())
             }
             Place::Operation => names(&|name| Operation::from_name(name).map(|it| it as usize))?,
             Place::Status => names(&|name| Status::from_name(name).map(|it| it as usize))?,
