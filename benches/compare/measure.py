@@ -19,7 +19,12 @@ class Figures(dict):
 
 
 def measure(command, directory, environment=None):
-    """Runs a command to its end; one that fails ends everything."""
+    """Runs a command to its end; one that fails ends everything.
+
+    What the one before left to be written is on disk by then: who syncs would
+    wait for it.
+    """
+    os.sync()
     begin = time.perf_counter()
     process = subprocess.Popen([str(part) for part in command], cwd=directory, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
