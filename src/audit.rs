@@ -142,8 +142,8 @@ fn doubtful(
     let mut before = String::new();
     for &day in days {
         match files(book, day, &before, everything) {
-            Ok((charges, files)) => {
-                let next = state::files_digest(&before, &charges, "", "");
+            Ok((spent, files)) => {
+                let next = state::files_digest(&before, &spent, "", "");
                 if memo.has(day, &files) {
                     outcome.unchanged += 1;
                 } else {
@@ -158,15 +158,16 @@ fn doubtful(
     Ok(doubtful)
 }
 
-/// The digest of a day's charges, and that of all files that may matter for it.
+/// The digest of what was spent on a day, and that of all files that may matter
+/// for it. Totals can be of other charges, where a night before was interrupted.
 fn files(book: &Book, day: Day, before: &str, everything: &str) -> Result<(String, String), AuditError> {
     let digest = |table| {
         let file = DayFile::open(book, table, day)?;
         Ok::<_, AuditError>(file.map_or_else(String::new, |file| file.digest().to_owned()))
     };
-    let (charges, violations) = (digest(DayTable::Charges)?, digest(DayTable::Violations)?);
-    let files = state::files_digest(before, &charges, &violations, everything);
-    Ok((charges, files))
+    let spent = format!("{} {}", digest(DayTable::Charges)?, digest(DayTable::Rollup)?);
+    let files = state::files_digest(before, &spent, &digest(DayTable::Violations)?, everything);
+    Ok((spent, files))
 }
 
 /// All that may matter besides the files of days.

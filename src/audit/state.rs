@@ -187,7 +187,7 @@ impl Memo {
 }
 
 /// The digest of everything that may matter for a day: more than what does.
-pub(super) fn files_digest(before: &str, charges: &str, violations: &str, everything: &str) -> String {
+pub(super) fn files_digest(before: &str, spent: &str, violations: &str, everything: &str) -> String {
     let versions = format!("{SCHEMA_VERSION} {RULES_VERSION}");
-    digest([before, charges, violations, everything, &versions].map(str::to_owned))
+    digest([before, spent, violations, everything, &versions].map(str::to_owned))
 }
