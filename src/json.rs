@@ -153,9 +153,13 @@ impl<'a> Value<'a> {
     /// digits to be read without a check of each: nearly all in logs are.
     pub fn small_whole(self) -> Option<i64> {
         let node = self.node();
-        let digits = &self.text.as_bytes()[node.start as usize..node.end as usize];
+        let bytes = self.text.as_bytes();
+        let digits = &bytes[node.start as usize..node.end as usize];
         if node.kind != Kind::Number || digits.len() > 18 {
             return None;
+        }
+        if let (1..=8, Some(&eight)) = (digits.len(), bytes[node.start as usize..].first_chunk()) {
+            return eight_digits(eight, digits.len());
         }
         let mut sum = 0;
         for digit in digits {
@@ -256,6 +260,23 @@ impl<'a> Key<'a> {
             _ => self.raw() == name,
         }
     }
+}
+
+/// The number that the first one to eight of these bytes are, if all of them are
+/// digits: all at once, since a loop over few digits cannot be foreseen to end.
+fn eight_digits(bytes: [u8; 8], count: usize) -> Option<i64> {
+    const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+    const HIGH_HALVES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    let missing = u32::try_from(8 * (8 - count)).ok()?;
+    // What is behind the digits falls off, zeros come before them.
+    let before = ZEROS.checked_shr(64 - missing).unwrap_or(0);
+    let digits = u64::from_le_bytes(bytes).checked_shl(missing)? | before;
+    let is_number = digits & HIGH_HALVES == ZEROS && digits.wrapping_add(0x0606_0606_0606_0606) & HIGH_HALVES == ZEROS;
+    // Neighbours become one number: of two digits, of four, of eight.
+    let pairs = (digits & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(10 << 8 | 1) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(100 << 16 | 1) >> 16;
+    let eight = (fours & 0x0000_ffff_0000_ffff).wrapping_mul(10_000 << 32 | 1) >> 32;
+    is_number.then_some(eight.cast_signed())
 }
 
 /// Decodes the escapes of a scanned string.
@@ -371,6 +392,24 @@ mod tests {
             "\"é😀 and more than eight bytes\"",
         ] {
             check(text);
+        }
+    }
+
+    #[test]
+    fn small_numbers_are_read_at_once() {
+        let mut scanner = Scanner::new();
+        let mut read = |number: &str, after: &str| {
+            let text = format!("[{number}{after}]");
+            scanner.scan(&text).unwrap().items().next().unwrap().small_whole()
+        };
+        for after in ["", "             ", ",123456789012345"] {
+            for digits in 1..=18 {
+                let number = &"907060504030201908"[..digits];
+                assert_eq!(read(number, after), number.parse().ok(), "{number}{after}");
+            }
+        }
+        for other in ["-1", "1.5", "1e3", "123456.7", "1234567890123456789"] {
+            assert_eq!(read(other, ""), None, "{other}");
         }
     }
 

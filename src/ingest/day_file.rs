@@ -155,6 +155,10 @@ impl<'t, W: Write + Send> DayWriter<'t, W> {
         let columns = USAGE.iter().zip(self.schema.fields()).zip(described).zip(writers);
         for (((column, field), described), mut writer) in columns {
             match self.columns.take(place(column.name), column.nullable, self.texts)? {
+                Column::Ids(ids) => {
+                    let (chunk, close) = ids.encode(described, ZstdLevel::default())?;
+                    group.append_column(&chunk, close)?;
+                }
                 Column::Words(words) => {
                     let (chunk, close) = words.encode(described, ZstdLevel::default())?;
                     group.append_column(&chunk, close)?;
@@ -246,13 +250,10 @@ fn properties() -> WriterProperties {
             ColumnType::Timestamp | ColumnType::Int64 => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-            ColumnType::Text => builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None),
             _ => builder,
         };
     }
-    builder.set_column_bloom_filter_enabled(ColumnPath::from("request_id"), true).build()
+    builder.build()
 }
 
 /// The same schema with text columns that repeat as dictionaries: how rows are

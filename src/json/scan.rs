@@ -162,12 +162,21 @@ impl<'s, 'a> Cursor<'s, 'a> {
         Ok(at)
     }
 
-    /// The end of the digits that begin there.
-    fn digits(&self, mut at: usize) -> usize {
-        while self.peek(at).is_some_and(|byte| byte.is_ascii_digit()) {
-            at += 1;
+    /// The end of the digits that begin there. How many there are cannot be
+    /// foreseen, and a wrong guess takes longer than looking at all of them.
+    #[inline]
+    fn digits(&self, at: usize) -> usize {
+        let mut rest = self.bytes.get(at..).unwrap_or_default();
+        while let Some((&chunk, after)) = rest.split_first_chunk() {
+            let from_zero = u8x16::new(chunk) - u8x16::splat(b'0');
+            let others = !from_zero.simd_eq(from_zero.min(u8x16::splat(9))).to_bitmask() & 0xffff;
+            if others != 0 {
+                return self.bytes.len() - rest.len() + others.trailing_zeros() as usize;
+            }
+            rest = after;
         }
-        at
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit());
+        self.bytes.len() - rest.len() + end.unwrap_or(rest.len())
     }
 
     /// A string, of which `at` is the opening quote.

@@ -7,17 +7,17 @@ use std::{array, collections::HashMap, mem, sync::Arc};
 
 use arrow::{
     array::{
-        ArrayRef, ArrowPrimitiveType, BooleanArray, Decimal128Array, PrimitiveArray, StringArray,
-        TimestampMicrosecondArray, new_null_array,
+        ArrayRef, ArrowPrimitiveType, BooleanArray, Decimal128Array, PrimitiveArray, TimestampMicrosecondArray,
+        new_null_array,
     },
-    buffer::{BooleanBuffer, NullBuffer, OffsetBuffer},
+    buffer::{BooleanBuffer, NullBuffer},
     datatypes::{Int16Type, Int64Type},
     error::ArrowError,
 };
 
 use super::{Place, ROW_GROUP};
 use crate::{
-    book::chunks::{Names, Words},
+    book::chunks::{Ids, Names, Words},
     ingest::{
         rows::{COST, HTTP_STATUS, NUMBER, Reader, Slot, Word},
         texts::TextCache,
@@ -29,8 +29,9 @@ use crate::{
 /// What a row group's packed rows may take; of a healthy log it is a tenth.
 const MOST_BYTES: usize = 128 << 20;
 
-/// How long most ids are at most, to make room for those of a row group.
-const ID_BYTES: usize = 48;
+/// How long most ids are at most, with their length, to make room for those of a
+/// row group.
+const ID_BYTES: usize = 52;
 
 /// A row group's columns.
 pub struct Columns {
@@ -41,8 +42,7 @@ pub struct Columns {
     ts: Vec<i64>,
     ts_last: Vec<i64>,
     lines: Vec<i64>,
-    id_bytes: Vec<u8>,
-    id_ends: Vec<i32>,
+    ids: Ids,
     words: [Dictionary; Slot::COUNT],
     operations: Enum,
     statuses: Enum,
@@ -61,8 +61,7 @@ impl Columns {
             ts: Vec::with_capacity(ROW_GROUP),
             ts_last: Vec::with_capacity(ROW_GROUP),
             lines: Vec::with_capacity(ROW_GROUP),
-            id_bytes: Vec::with_capacity(ROW_GROUP * ID_BYTES),
-            id_ends: first_end(),
+            ids: Ids::with_capacity(ROW_GROUP * ID_BYTES),
             words: Default::default(),
             operations: Enum::new(Operation::ALL.iter().map(|it| it.name())),
             statuses: Enum::new(Status::ALL.iter().map(|it| it.name())),
@@ -90,9 +89,7 @@ impl Columns {
         for slot in bits(present & ((1 << NUMBER) - 1)) {
             self.words[slot].push(reader.word());
         }
-        self.id_bytes.extend_from_slice(reader.text_bytes());
-        let end = i32::try_from(self.id_bytes.len()).expect("a row group ends long before");
-        self.id_ends.push(end);
+        self.ids.push(reader.text_bytes());
         let ts_last = head.ts.saturating_add_unsigned(reader.number());
         self.ts.push(head.ts);
         self.ts_last.push(ts_last);
@@ -121,9 +118,8 @@ impl Columns {
             Place::TsLast => instants(&mut self.ts_last),
             Place::Line => Arc::new(PrimitiveArray::<Int64Type>::from(whole(&mut self.lines))),
             Place::RequestId => {
-                let ends = OffsetBuffer::new(mem::replace(&mut self.id_ends, first_end()).into());
-                // Checks once for all of them that they are UTF-8.
-                Arc::new(StringArray::try_new(ends, again(&mut self.id_bytes).into(), None)?)
+                let room = Ids::with_capacity(ROW_GROUP * ID_BYTES);
+                return Ok(Column::Ids(mem::replace(&mut self.ids, room)));
             }
             Place::Word(slot) => {
                 let has_one = |bits: &u32| bits >> (slot as usize) & 1 == 1;
@@ -153,13 +149,6 @@ impl Columns {
         self.present.clear();
         self.bytes = 0;
     }
-}
-
-/// Where the ids end: before the first one there is nothing.
-fn first_end() -> Vec<i32> {
-    let mut ends = Vec::with_capacity(ROW_GROUP + 1);
-    ends.push(0);
-    ends
 }
 
 /// The places of the bits that are set.
@@ -212,6 +201,7 @@ fn spread<T: Copy + Default>(values: &mut Vec<T>, present: &[u32], bit: usize) -
 /// A column that was taken out.
 pub enum Column {
     Array(ArrayRef),
+    Ids(Ids),
     Words(Words),
 }
 
