@@ -1,25 +1,28 @@
 """Whether the tables that engines wrote hold the same rows, column by column.
 
-    python agree.py night|ingest|price|limit BOOK NAME=DIR…
+    python agree.py night|kept|ingest|price|limit BOOK NAME=DIR…
 
 Every row of `usage`, `charges` and `rollup` is compared by a digest over all of
 its columns, whatever the order of rows and files. Left out are `source_file`,
 `source_line` (the engines have no line numbers), `price_id` (only spendbook's
 names the digest of the price rows) and `reason` (the engines put it in fewer
-words). Prints what all came to.
+words). Of `kept`, the rows of `usage` and `charges` have to be in order, too. Prints
+what all came to.
 """
 
 import sys
+from pathlib import Path
 
 import duckdb
 
 LEFT_OUT = {"source_file", "source_line", "price_id", "reason"}
-TABLES = {"ingest": ["usage"], "price": ["charges", "rollup"], "night": ["usage", "charges", "rollup"], "limit": ["usage"]}
+TABLES = {"ingest": ["usage"], "price": ["charges", "rollup"], "limit": ["usage"]}
+ALL = ["usage", "charges", "rollup"]
 
 
 def main(stage, book, *others):
     duckdb.execute("SET threads = 2; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
-    for table in TABLES[stage]:
+    for table in TABLES.get(stage, ALL):
         columns = duckdb.sql(f"DESCRIBE FROM {files(book, table)}").fetchall()
         columns = [(name, kind) for name, kind, *_ in columns if name not in LEFT_OUT]
         ours = digest(book, table, columns)
@@ -28,8 +31,10 @@ def main(stage, book, *others):
                 ours = without_versions(book, directory, columns)
             elif digest(directory, table, columns) != ours:
                 sys.exit(f"`{table}` of {name} is not what spendbook's is: {difference(book, directory, table, columns)}")
+            if stage == "kept" and table != "rollup" and (count := out_of_order(directory, table)):
+                sys.exit(f"`{table}` of {name} has {count:,} rows that belong before the one before them")
         print(f"{table}: {ours[0]:,} rows, {len(columns)} columns, the same in all", flush=True)
-    if stage in ("price", "night"):
+    if stage in ("price", "night", "kept"):
         for name, directory in [("spendbook", book), *(other.split("=", 1) for other in others)]:
             print(f"{name:12}{totals(directory)}", flush=True)
 
@@ -58,6 +63,17 @@ def without_versions(book, directory, columns):
     if ours != theirs:
         sys.exit(f"`usage` of the limit is not what spendbook's is: {difference(book, directory, 'usage', columns)}")
     return ours
+
+
+def out_of_order(directory, table):
+    """How many rows of a day's file are earlier than the row before, by time and then by id."""
+    days = sorted(Path(directory, table).glob(f"*/{table}.parquet"))
+    query = """
+        SELECT count(*) FROM (
+            SELECT (ts, request_id) < lag((ts, request_id)) OVER (ORDER BY file_row_number) AS is_earlier
+            FROM read_parquet('{}', file_row_number = true))
+        WHERE is_earlier"""
+    return sum(duckdb.execute(query.format(day)).fetchall()[0][0] for day in days)
 
 
 def difference(book, directory, table, columns):

@@ -38,7 +38,7 @@ def tables(found):
     machine = found["machine"]
     yield "# Results\n\nWritten by `benches/compare/run.py` ([what it does and compares](README.md)).\n"
     yield f"{machine['date']}, {machine['processor']}, commit `{machine['commit']}`, binary `{machine['binary']}`.\n\n![the night and how it grows](compare.svg)"
-    for part in ["night", "ingest", "price", "limit"]:
+    for part in ["night", "kept", "ingest", "price", "limit"]:
         if part in found:
             yield from against(part, found[part])
     for name, what in CURVES.items():

@@ -6,7 +6,9 @@
 Parts, all of them in this order where none is named:
 
     prepare   makes a virtual environment, the logs, and what is not built yet
-    night     logs to usage, charges and rollup: every engine, runs alternating
+    night     logs to usage, charges and rollup: every engine, runs alternating; the
+              engines may leave rows in any order, and files to the system to write
+    kept      the night as a book keeps it: rows in their order, files on disk
     ingest, price    a stage by itself, the same way (only where they are named)
     limit     ingest against a program that only reads the fields and writes them
     curves    rows, days, teams, price rows, files, days added to an old book
@@ -34,7 +36,7 @@ from measure import measure, median, ratios
 
 HERE = Path(__file__).resolve().parent
 ROOT = workspace.ROOT
-PARTS = ["prepare", "night", "ingest", "price", "limit", "curves", "report"]
+PARTS = ["prepare", "night", "kept", "ingest", "price", "limit", "curves", "report"]
 ENGINES = ["duckdb", "clickhouse", "polars"]
 
 
@@ -73,8 +75,8 @@ class Bench:
         book = work / "book"
         for stale in [book / "charges", book / "rollup"] if stage == "price" else [book]:
             shutil.rmtree(stale, ignore_errors=True)
-        script = {"night": '"$0" ingest -q && "$0" price -q', "ingest": 'exec "$0" ingest -q', "price": 'exec "$0" price -q'}
-        return measure(["/bin/sh", "-c", script[stage], self.spendbook], work)
+        script = {"ingest": 'exec "$0" ingest -q', "price": 'exec "$0" price -q'}.get(stage, '"$0" ingest -q && "$0" price -q')
+        return measure(["/bin/sh", "-c", script, self.spendbook], work)
 
     def theirs(self, engine, work, logs, stage="night"):
         out = work / engine

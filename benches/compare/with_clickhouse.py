@@ -1,8 +1,9 @@
 """The night in ClickHouse (`chdb`, its library): logs in, usage, charges and rollup out, by day.
 
-    python with_clickhouse.py night|ingest|price LOGS WORK OUT
+    python with_clickhouse.py night|kept|ingest|price LOGS WORK OUT
 
-`price` reads the `usage` that spendbook wrote in WORK. The lines wait in a
+`price` reads the `usage` that spendbook wrote in WORK, `kept` writes rows in their
+order. The lines wait in a
 `MergeTree` by day, in a directory of the session that is deleted at the end: a
 `Memory` table is no faster and holds all of them in memory.
 """
@@ -12,6 +13,7 @@ import sys
 
 from chdb.session import Session
 
+from disk import bring_to_disk
 from names import AMOUNTS, METERS
 
 SETTINGS = """
@@ -126,8 +128,9 @@ ROLLUP = """
         toInt64(countIf(basis = 'fallback')) AS estimated_requests,
         coalesce(sumIf(c.cost, basis = 'fallback'), toDecimal128(0, 12)) AS estimated_cost
     FROM file('{out}/charges/date={day}/charges.parquet', Parquet) AS c
-    GROUP BY bucket_start, team, environment, purpose, key, provider, model, model_billed, tier, operation, basis
+    GROUP BY {key}
 """
+KEY = "bucket_start, team, environment, purpose, key, provider, model, model_billed, tier, operation, basis"
 
 SUMS = ", ".join(f"sum(c.{column}) AS {column}" for column in METERS + AMOUNTS)
 
@@ -148,12 +151,17 @@ def main(stage, logs, work, out):
         selects = {
             "usage": usage,
             "charges": CHARGES.format(usage=usage),
-            "rollup": ROLLUP.format(out=out, day=day, sums=SUMS),
+            "rollup": ROLLUP.format(out=out, day=day, sums=SUMS, key=KEY),
         }
-        for table in {"night": list(selects), "ingest": ["usage"], "price": ["charges", "rollup"]}[stage]:
+        if stage == "kept":
+            order = {"usage": "ts, request_id", "charges": "ts, request_id", "rollup": KEY}
+            selects = {table: f"SELECT * FROM ({select}) ORDER BY {order[table]}" for table, select in selects.items()}
+        for table in {"ingest": ["usage"], "price": ["charges", "rollup"]}.get(stage, list(selects)):
             os.makedirs(f"{out}/{table}/date={day}")
             path = f"{out}/{table}/date={day}/{table}.parquet"
             session.query(f"INSERT INTO FUNCTION file('{path}', Parquet) {selects[table]}")
+    if stage == "kept":
+        bring_to_disk(out)
 
 
 def run(session, statements):

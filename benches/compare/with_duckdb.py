@@ -1,12 +1,17 @@
 """The night in DuckDB: logs in, usage, charges and rollup out, by day.
 
-    python with_duckdb.py night|ingest|price LOGS WORK OUT
+    python with_duckdb.py night|kept|ingest|price LOGS WORK OUT
 
 `price` reads the `usage` that spendbook wrote in WORK. What was tried, and is
 slower here or takes more memory: one `COPY` with `PARTITION_BY` for all days,
 `QUALIFY row_number()` or `DISTINCT ON` over all rows (few requests come twice, so
 those are set apart first), all 39 columns in the table (most are constants), and
 tables of a day's usage and charges in memory.
+
+`kept` writes rows in their order. Of a day the columns that are needed are
+sorted, with rates and owners, and both tables made of them, which keeps the
+order: a sixth less time than `ORDER BY` in each `COPY`, a fifth less than sorting
+all lines at once. Joins do not keep it where a model has several rates.
 """
 
 import datetime
@@ -15,6 +20,7 @@ import sys
 
 import duckdb
 
+from disk import bring_to_disk
 from names import AMOUNTS, METERS
 
 START = """
@@ -44,9 +50,8 @@ DELETE FROM read WHERE rowid IN (
     QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY output DESC NULLS LAST) > 1);
 """
 
-USAGE = """
-CREATE OR REPLACE TEMP VIEW usage AS
-    SELECT ts, ts AS ts_last, request_id, NULL::VARCHAR AS part, 'gateway' AS source,
+USAGE_COLUMNS = """
+        ts, ts AS ts_last, request_id, NULL::VARCHAR AS part, 'gateway' AS source,
         filename AS source_file, 0::BIGINT AS source_line, 'groq' AS provider, model,
         NULL::VARCHAR AS model_requested, service_tier AS tier, 'chat' AS operation, "key",
         team AS team_reported, "user", NULL::VARCHAR AS project, NULL::VARCHAR AS tags,
@@ -60,10 +65,37 @@ CREATE OR REPLACE TEMP VIEW usage AS
         NULL::BIGINT AS audio_ms, NULL::BIGINT AS characters, NULL::BIGINT AS images,
         NULL::BIGINT AS web_searches, NULL::BIGINT AS page_visits, NULL::BIGINT AS code_ms,
         NULL::BIGINT AS browser_ms, NULL::DECIMAL(38, 12) AS reported_cost
-    FROM read WHERE ts >= '{day}' AND ts < '{next}';
+"""
+USAGE = """
+CREATE OR REPLACE TEMP VIEW usage AS SELECT {columns} FROM read WHERE ts >= '{day}' AND ts < '{next}';
 """
 WRITE_USAGE = """
 COPY usage TO '{out}/usage/date={day}/usage.parquet' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2);
+"""
+
+# Whose a request is, and what its tokens cost.
+FOUND = """
+            k.team AS owner, k.environment, k.purpose,
+            r.model_billed, r.basis AS found, r.price_id AS found_id, r.own_cached,
+            r.input AS input_rate, r.cached AS cached_rate, r.output AS output_rate
+"""
+JOINS = """
+        JOIN rates r ON r.provider = 'groq' AND r.model = u.model AND r.tier = coalesce(u.{tier}, 'on_demand')
+            AND u.ts >= r.valid_from AND u.ts < r.valid_until
+        LEFT JOIN keys k ON k."key" = u."key"
+"""
+MATCHED = """
+CREATE OR REPLACE TEMP VIEW matched AS SELECT u.*, {found} FROM usage u {joins};
+"""
+
+TODAY = """
+SET preserve_insertion_order = false;
+CREATE OR REPLACE TEMP TABLE today AS
+    SELECT u.*, {found} FROM read u {joins} WHERE u.ts >= '{day}' AND u.ts < '{next}' ORDER BY u.ts, u.request_id;
+SET preserve_insertion_order = true;
+CREATE OR REPLACE TEMP VIEW usage AS SELECT {columns} FROM today;
+CREATE OR REPLACE TEMP VIEW matched AS SELECT {columns},
+    owner, environment, purpose, model_billed, found, found_id, own_cached, input_rate, cached_rate, output_rate FROM today;
 """
 
 READ_USAGE = """
@@ -75,20 +107,16 @@ CREATE OR REPLACE TEMP VIEW usage AS
 CHARGES = """
 CREATE OR REPLACE TEMP VIEW charges AS
     WITH priced AS (
-        SELECT u.* EXCLUDE (source_file, source_line),
-            k.team, k.environment, k.purpose,
-            CASE WHEN k.team IS NULL THEN 'none' ELSE 'convention' END AS team_basis,
-            r.model_billed, r.basis AS found, r.price_id AS found_id, r.own_cached,
-            coalesce(u.input_tokens, 0) + coalesce(u.cached_input_tokens, 0) + coalesce(u.output_tokens, 0) = 0 AS nothing,
-            u.input_tokens IS NULL AND u.output_tokens IS NULL AS unreported,
-            coalesce(u.input_tokens, 0) * r.input AS input_items,
-            coalesce(u.cached_input_tokens, 0) * r.cached AS cached_items,
-            coalesce(u.output_tokens, 0) * r.output AS output_items,
-            coalesce(u.cached_input_tokens, 0) * (r.input - r.cached) AS saved
-        FROM usage u
-        JOIN rates r ON r.provider = u.provider AND r.model = u.model AND r.tier = coalesce(u.tier, 'on_demand')
-            AND u.ts >= r.valid_from AND u.ts < r.valid_until
-        LEFT JOIN keys k ON k."key" = u."key"
+        SELECT * EXCLUDE (source_file, source_line, owner, input_rate, cached_rate, output_rate),
+            owner AS team,
+            CASE WHEN owner IS NULL THEN 'none' ELSE 'convention' END AS team_basis,
+            coalesce(input_tokens, 0) + coalesce(cached_input_tokens, 0) + coalesce(output_tokens, 0) = 0 AS nothing,
+            input_tokens IS NULL AND output_tokens IS NULL AS unreported,
+            coalesce(input_tokens, 0) * input_rate AS input_items,
+            coalesce(cached_input_tokens, 0) * cached_rate AS cached_items,
+            coalesce(output_tokens, 0) * output_rate AS output_items,
+            coalesce(cached_input_tokens, 0) * (input_rate - cached_rate) AS saved
+        FROM matched
     ), based AS (
         SELECT *, CASE WHEN unreported AND status NOT IN ('error', 'blocked') THEN 'unpriced'
                        WHEN nothing THEN 'free' ELSE found END AS basis
@@ -123,7 +151,7 @@ COPY (
         count(*) FILTER (basis = 'fallback') AS estimated_requests,
         coalesce(sum(cost) FILTER (basis = 'fallback'), 0)::DECIMAL(38, 12) AS estimated_cost
     FROM read_parquet('{out}/charges/date={day}/charges.parquet', hive_partitioning = false)
-    GROUP BY ALL
+    GROUP BY ALL {order}
 ) TO '{out}/rollup/date={day}/rollup.parquet' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2);
 """
 
@@ -135,12 +163,21 @@ SUMS = ", ".join(
 
 def main(stage, logs, work, out):
     duckdb.execute(START.format(work=work))
-    usage = {"night": USAGE + WRITE_USAGE + CHARGES, "ingest": USAGE + WRITE_USAGE, "price": READ_USAGE + CHARGES}[stage]
+    statements = {
+        "night": USAGE + WRITE_USAGE + MATCHED + CHARGES,
+        "kept": TODAY + WRITE_USAGE + CHARGES,
+        "ingest": USAGE + WRITE_USAGE,
+        "price": READ_USAGE + MATCHED + CHARGES,
+    }[stage]
+    joins = JOINS.format(tier="service_tier" if stage == "kept" else "tier")
+    parts = dict(columns=USAGE_COLUMNS, found=FOUND, joins=joins, sums=SUMS, order="ORDER BY ALL" if stage == "kept" else "")
     for day in days_written(work) if stage == "price" else days_read(logs):
         for table in ["usage", "charges", "rollup"]:
             os.makedirs(f"{out}/{table}/date={day}")
         next_day = day + datetime.timedelta(days=1)
-        duckdb.execute(usage.format(work=work, out=out, day=day, next=next_day, sums=SUMS))
+        duckdb.execute(statements.format(work=work, out=out, day=day, next=next_day, **parts))
+    if stage == "kept":
+        bring_to_disk(out)
 
 
 def days_read(logs):

@@ -1,8 +1,9 @@
 """The night in Polars: logs in, usage, charges and rollup out, by day.
 
-    POLARS_MAX_THREADS=2 python with_polars.py night|ingest|price LOGS WORK OUT
+    POLARS_MAX_THREADS=2 python with_polars.py night|kept|ingest|price LOGS WORK OUT
 
-`price` reads the `usage` that spendbook wrote in WORK.
+`price` reads the `usage` that spendbook wrote in WORK, `kept` writes rows in their
+order.
 """
 
 import glob
@@ -12,6 +13,7 @@ import sys
 import polars as pl
 from polars import col, lit
 
+from disk import bring_to_disk
 from names import AMOUNTS, METERS
 
 MONEY = pl.Decimal(38, 12)
@@ -35,6 +37,7 @@ LINE = {
         }
     ),
 }
+ORDER = ["ts", "request_id"]
 KEY = "bucket_start team environment purpose key provider model model_billed tier operation basis".split()
 
 
@@ -152,21 +155,27 @@ def main(stage, logs, work, out):
     else:
         lines = read(logs)
         days = lines.select(col("ts").dt.date().unique().sort()).to_series()
+    is_kept = stage == "kept"
     for day in days:
         if stage == "price":
             usage = pl.scan_parquet(f"{work}/book/usage/date={day}/usage.parquet", hive_partitioning=False)
         else:
             usage = usage_of(lines.lazy().filter(col("ts").dt.date() == day))
-            write(usage, out, "usage", day)
+            write(usage, out, "usage", day, ORDER if is_kept else None)
         if stage != "ingest":
-            write(charges_of(usage, rates, keys), out, "charges", day)
+            write(charges_of(usage, rates, keys), out, "charges", day, ORDER if is_kept else None)
             charges = pl.scan_parquet(f"{out}/charges/date={day}/charges.parquet", hive_partitioning=False)
-            write(rollup_of(charges), out, "rollup", day)
+            write(rollup_of(charges), out, "rollup", day, KEY if is_kept else None)
+    if is_kept:
+        bring_to_disk(out)
 
 
-def write(frame, out, table, day):
+def write(frame, out, table, day, order=None):
     path = f"{out}/{table}/date={day}/{table}.parquet"
-    frame.sink_parquet(path, compression="zstd", row_group_size=131_072, maintain_order=False, mkdir=True, engine="streaming")
+    if order:
+        frame = frame.sort(order)
+    keeps = order is not None
+    frame.sink_parquet(path, compression="zstd", row_group_size=131_072, maintain_order=keeps, mkdir=True, engine="streaming")
 
 
 if __name__ == "__main__":
