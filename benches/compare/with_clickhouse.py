@@ -3,9 +3,8 @@
     python with_clickhouse.py night|kept|ingest|price LOGS WORK OUT
 
 `price` reads the `usage` that spendbook wrote in WORK, `kept` writes rows in their
-order. The lines wait in a
-`MergeTree` by day, in a directory of the session that is deleted at the end: a
-`Memory` table is no faster and holds all of them in memory.
+order. The lines wait in a `MergeTree` by day, in a directory of the session that is
+deleted at the end: a `Memory` table is no faster and holds all of them in memory.
 """
 
 import os

@@ -130,7 +130,7 @@ impl Ids {
         Self { values: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Adds an id, which is UTF-8.
+    /// Adds an id.
     pub fn push(&mut self, id: &[u8]) {
         self.values.extend_from_slice(&u32::try_from(id.len()).unwrap_or(u32::MAX).to_le_bytes());
         self.values.extend_from_slice(id);
@@ -144,7 +144,7 @@ impl Ids {
     /// The chunk's bytes, and what the file's footer says of it.
     ///
     /// # Errors
-    /// Where it cannot be compressed.
+    /// Where it cannot be compressed, or an id is not UTF-8.
     pub fn encode(&self, column: ColumnDescPtr, level: ZstdLevel) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
         let mut data = Vec::with_capacity(self.cuts.len() + 1);
         let (mut rows, mut bytes) = (0, 0);
@@ -165,6 +165,8 @@ impl Ids {
         let mut rest = &*self.values;
         while let Some((&len, after)) = rest.split_first_chunk() {
             let (id, after) = after.split_at(u32::from_le_bytes(len) as usize);
+            // Ids may have been in a spill file; no reader would take them then.
+            simdutf8::basic::from_utf8(id).map_err(|_| ParquetError::General("an id is not UTF-8".to_owned()))?;
             filter.insert(id);
             rest = after;
         }
@@ -525,6 +527,17 @@ mod tests {
         let mut amounts = Amounts::new(UNKNOWN);
         let error = amounts.encode(&[1, UNKNOWN], schema.column(0), ZstdLevel::default()).unwrap_err().to_string();
         assert!(error.contains("has 1 amounts that are not known"), "{error}");
+    }
+
+    #[test]
+    fn an_id_that_is_no_text_is_refused() {
+        let id_column = CHARGES.iter().find(|column| column.name == "request_id").unwrap();
+        let schema = ArrowSchemaConverter::new().convert(&arrow_schema(&[*id_column])).unwrap();
+        let mut ids = Ids::default();
+        ids.push(b"req_1");
+        ids.push(b"req_\xff");
+        let error = ids.encode(schema.column(0), ZstdLevel::default()).unwrap_err().to_string();
+        assert!(error.contains("not UTF-8"), "{error}");
     }
 
     #[test]
