@@ -16,8 +16,8 @@ import matplotlib.pyplot as plt  # noqa: E402 (the backend is chosen first)
 
 from measure import Figures, median, ratios  # noqa: E402
 
-COLOURS = {"spendbook": "#0b6e4f", "duckdb": "#e3a008", "clickhouse": "#b4552d", "polars": "#2f6db5", "limit": "#777777"}
-NAMES = {"spendbook": "spendbook", "duckdb": "DuckDB", "clickhouse": "ClickHouse", "polars": "Polars", "limit": "the limit"}
+COLOURS = {"spendbook": "#0b6e4f", "profiled": "#3fae82", "duckdb": "#e3a008", "clickhouse": "#b4552d", "polars": "#2f6db5", "limit": "#777777"}
+NAMES = {"spendbook": "spendbook", "profiled": "spendbook, profiled", "duckdb": "DuckDB", "clickhouse": "ClickHouse", "polars": "Polars", "limit": "the limit"}
 CURVES = {
     "rows": "lines of log",
     "days": "days that a million lines lie in",
@@ -37,7 +37,8 @@ def main(results, directory):
 def tables(found):
     machine = found["machine"]
     yield "# Results\n\nWritten by `benches/compare/run.py` ([what it does and compares](README.md)).\n"
-    yield f"{machine['date']}, {machine['processor']}, commit `{machine['commit']}`, binary `{machine['binary']}`.\n\n![the night and how it grows](compare.svg)"
+    binaries = ", ".join(f"{name} `{digest}`" for name, digest in zip(["binary", "profiled"], machine["binaries"]))
+    yield f"{machine['date']}, {machine['processor']}, commit `{machine['commit']}`, {binaries}.\n\n![the night and how it grows](compare.svg)"
     for part in ["night", "kept", "ingest", "price", "limit"]:
         if part in found:
             yield from against(part, found[part])
@@ -49,13 +50,20 @@ def tables(found):
 
 
 def against(part, it):
-    base = "limit" if part == "limit" else "spendbook"
-    yield f"\n**{part}**, {it['lines']:,} lines, medians of {len(it['rounds'])} rounds:\n"
-    yield f"| | wall | CPU | peak | times the wall time of {NAMES[base]}, round by round |\n| --- | --- | --- | --- | --- |"
-    for name in it["rounds"][0]:
-        middle, least, most = ratios(it["rounds"], base, name)
-        ratio = "" if name == base else f"{middle:.2f} ({least:.2f} to {most:.2f})"
-        yield f"| {NAMES[name]} | {cells(median(one[name] for one in it['rounds']))} | {ratio} |"
+    rounds = it["rounds"]
+    bases = ["limit"] if part == "limit" else [name for name in ["spendbook", "profiled"] if name in rounds[0]]
+    yield f"\n**{part}**, {it['lines']:,} lines, medians of {len(rounds)} rounds; how many times the wall time, round by round:\n"
+    yield "| | wall | CPU | peak |" + "".join(f" times {NAMES[base]} |" for base in bases) + "\n| --- | --- | --- | --- |" + " --- |" * len(bases)
+    for name in rounds[0]:
+        times = (f" {times_as_long(rounds, base, name)} |" for base in bases)
+        yield f"| {NAMES[name]} | {cells(median(one[name] for one in rounds))} |{''.join(times)}"
+
+
+def times_as_long(rounds, base, name):
+    if name == base:
+        return ""
+    middle, least, most = ratios(rounds, base, name)
+    return f"{middle:.2f} ({least:.2f} to {most:.2f})"
 
 
 def curve(what, points):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Spendbook against DuckDB, ClickHouse and Polars, and how it grows.
 
-    python3 benches/compare/run.py [PART…] [--lines 5000000] [--runs 3] [--spendbook PATH]
+    python3 benches/compare/run.py [PART…] [--lines 5000000] [--runs 3] [--spendbook PATH] [--profiled PATH]
 
 Parts, all of them in this order where none is named:
 
@@ -20,6 +20,7 @@ are kept in results.json of the work directory, where a later call adds its own.
 """
 
 import argparse
+import filecmp
 import hashlib
 import json
 import os
@@ -50,6 +51,7 @@ class Bench:
         self.largest, self.other_lines = arguments.largest, arguments.engine_lines
         self.target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
         self.spendbook = Path(arguments.spendbook or self.target / "release/spendbook").resolve()
+        self.profiled = arguments.profiled and Path(arguments.profiled).resolve()
         self.python = environment()
         self.workload, self.limit = self.work / "workload", self.work / "cargo/release/limit"
         self.file = self.work / "results.json"
@@ -70,13 +72,13 @@ class Bench:
     def place(self, name, pattern, teams=60):
         return workspace.workspace(self.work / "runs" / name, pattern, teams)
 
-    def ours(self, work, stage="night"):
+    def ours(self, work, stage="night", program=None):
         """A night into a book that is not there yet, or a stage of it."""
         book = work / "book"
         for stale in [book / "charges", book / "rollup"] if stage == "price" else [book]:
             shutil.rmtree(stale, ignore_errors=True)
         script = {"ingest": 'exec "$0" ingest -q', "price": 'exec "$0" price -q'}.get(stage, '"$0" ingest -q && "$0" price -q')
-        return measure(["/bin/sh", "-c", script, self.spendbook], work)
+        return measure(["/bin/sh", "-c", script, program or self.spendbook], work)
 
     def theirs(self, engine, work, logs, stage="night"):
         out = work / engine
@@ -90,7 +92,7 @@ class Bench:
 
     def keep(self, name, value):
         self.results[name] = value
-        self.results["machine"] = machine(self.spendbook)
+        self.results["machine"] = machine(self.spendbook, self.profiled)
         self.file.write_text(json.dumps(self.results, indent=1) + "\n")
 
 
@@ -127,6 +129,7 @@ def parse_arguments():
     parser.add_argument("--lines", type=int, default=5_000_000, help="of the night")
     parser.add_argument("--runs", type=int, default=3, help="that are counted; one more comes before them")
     parser.add_argument("--spendbook", help="default: target/release/spendbook, built where it is missing")
+    parser.add_argument("--profiled", help="what benches/profiled.sh built, to run beside it in the nights")
     parser.add_argument("--engines", default=",".join(ENGINES), type=lambda text: [name for name in text.split(",") if name])
     parser.add_argument("--work", default=ROOT / "target/compare", help="logs, books and results: 12 GB at full size")
     parser.add_argument("--largest", type=int, default=50_000_000, help="most lines of the curve of rows")
@@ -159,20 +162,23 @@ def environment():
     return python
 
 
-def machine(spendbook):
+def machine(spendbook, profiled):
     """What figures mean nothing without."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    # Not read as a whole: processes that are measured inherit this one's peak.
-    with open(spendbook, "rb") as file:
-        binary = hashlib.file_digest(file, "sha256").hexdigest()[:12]
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "processor": f"{os.cpu_count()} cores, {model}, {memory:.0f} GiB",
         "commit": commit,
-        "binary": binary,
+        "binaries": [digest(program) for program in [spendbook, profiled] if program],
     }
+
+
+def digest(program):
+    """Not read as a whole: processes that are measured inherit this one's peak."""
+    with open(program, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def against(bench, stage):
@@ -180,10 +186,14 @@ def against(bench, stage):
     logs = bench.canonical()
     work = bench.place(stage, f"{logs}/*")
     bench.ours(work)
+    if bench.profiled:
+        same_bytes(bench, work)
     bench.helper("workspace.py", "tables", work)
     rounds = []
     for run in range(bench.runs + 1):
         found = {"spendbook": bench.ours(work, stage)}
+        if bench.profiled:
+            found["profiled"] = bench.ours(work, stage, bench.profiled)
         for engine in bench.engines:
             found[engine] = bench.theirs(engine, work, logs, stage)
         if run == 0:
@@ -194,6 +204,17 @@ def against(bench, stage):
     shutil.rmtree(work)
     bench.keep(stage, {"lines": bench.lines, "rounds": rounds})
     table(rounds)
+
+
+def same_bytes(bench, work):
+    """Both programs write the same tables, byte for byte."""
+    book, other = work / "book", work / "other"
+    book.rename(other)
+    bench.ours(work, program=bench.profiled)
+    for file in sorted(other.glob("*/*/*.parquet")):
+        if not filecmp.cmp(file, book / file.relative_to(other), shallow=False):
+            sys.exit(f"error: {bench.profiled} wrote another {file.relative_to(other)} than {bench.spendbook}")
+    shutil.rmtree(other)
 
 
 def table(rounds, ours="spendbook"):
