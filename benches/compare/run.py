@@ -182,20 +182,25 @@ def digest(program):
 
 
 def against(bench, stage):
-    """Every engine in turn, round after round; the first round is not counted."""
+    """Every engine in turn, round after round; the first round is not counted.
+
+    Each round begins with another one: whoever follows a large process finds
+    other memory than whoever follows a small one.
+    """
     logs = bench.canonical()
     work = bench.place(stage, f"{logs}/*")
     bench.ours(work)
     if bench.profiled:
         same_bytes(bench, work)
     bench.helper("workspace.py", "tables", work)
+    programs = {"spendbook": bench.spendbook} | ({"profiled": bench.profiled} if bench.profiled else {})
+    names = [*programs, *bench.engines]
     rounds = []
     for run in range(bench.runs + 1):
-        found = {"spendbook": bench.ours(work, stage)}
-        if bench.profiled:
-            found["profiled"] = bench.ours(work, stage, bench.profiled)
-        for engine in bench.engines:
-            found[engine] = bench.theirs(engine, work, logs, stage)
+        found = dict.fromkeys(names)
+        for name in names[run % len(names) :] + names[: run % len(names)]:
+            ours = name in programs
+            found[name] = bench.ours(work, stage, programs[name]) if ours else bench.theirs(name, work, logs, stage)
         if run == 0:
             bench.helper("agree.py", stage, work / "book", *(f"{engine}={work / engine}" for engine in bench.engines))
         else:
