@@ -25,9 +25,10 @@ spendbook="$target/release/spendbook"
 
 merger() {
     for tool in "$(rustc --print sysroot)"/lib/rustlib/*/bin/llvm-profdata llvm-profdata-{22,21,20,19} llvm-profdata; do
-        command -v "$tool" && return
+        version="$("$tool" --version 2>/dev/null | sed -n 's/.*LLVM version \([0-9]*\).*/\1/p')"
+        [ "${version:-0}" -ge 19 ] && echo "$tool" && return
     done
-    echo 'error: `llvm-profdata` is not here: `rustup component add llvm-tools`, or Debian: apt-get install llvm-19' >&2
+    echo 'error: `llvm-profdata` of LLVM 19 or later is not here: `rustup component add llvm-tools`, or Debian: apt-get install llvm-19' >&2
     exit 1
 }
 

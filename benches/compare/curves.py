@@ -150,18 +150,21 @@ def curve(bench, name, points):
 
 
 def more_price_rows(path, count):
-    """Contract prices of two models that the logs name, which change from hour to hour."""
+    """Contract prices of two models that the logs name, which change from hour to hour.
+
+    Written one by one: processes that are measured inherit this one's peak.
+    """
     if not count:
         return
     header = "provider,model,tier,meter,price_usd,per,min_quantity,valid_from,valid_until,known_from,kind,source,note"
-    lines = [header]
-    for number in range(count):
-        model = ["llama-3.1-8b-instant", "openai/gpt-oss-20b"][number % 2]
-        meter = ["input_tokens", "output_tokens"][number // 2 % 2]
-        hour = number // 4
-        at = f"{2023 + hour // 8064}-{1 + hour // 672 % 12:02}-{1 + hour // 24 % 28:02}T{hour % 24:02}:00:00Z"
-        lines.append(f"groq,{model},*,{meter},0.{50 + number % 7},1M,,{at},,{at},contract,made up for a bench,")
-    path.write_text("\n".join(lines) + "\n")
+    with open(path, "w", encoding="utf-8") as file:
+        print(header, file=file)
+        for number in range(count):
+            model = ["llama-3.1-8b-instant", "openai/gpt-oss-20b"][number % 2]
+            meter = ["input_tokens", "output_tokens"][number // 2 % 2]
+            hour = number // 4
+            at = f"{2023 + hour // 8064}-{1 + hour // 672 % 12:02}-{1 + hour // 24 % 28:02}T{hour % 24:02}:00:00Z"
+            print(f"groq,{model},*,{meter},0.{50 + number % 7},1M,,{at},,{at},contract,made up for a bench,", file=file)
 
 
 def ages(bench, year):

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt  # noqa: E402 (the backend is chosen first)
 from measure import Figures, median, ratios  # noqa: E402
 
 COLOURS = {"spendbook": "#0b6e4f", "profiled": "#3fae82", "duckdb": "#e3a008", "clickhouse": "#b4552d", "polars": "#2f6db5", "limit": "#777777"}
-NAMES = {"spendbook": "spendbook", "profiled": "spendbook, profiled", "duckdb": "DuckDB", "clickhouse": "ClickHouse", "polars": "Polars", "limit": "the limit"}
+NAMES = {"spendbook": "spendbook", "profiled": "profiled", "duckdb": "DuckDB", "clickhouse": "ClickHouse", "polars": "Polars", "limit": "the limit"}
 CURVES = {
     "rows": "lines of log",
     "days": "days that a million lines lie in",

@@ -99,7 +99,8 @@ class Bench:
 def main():
     arguments = parse_arguments()
     bench = Bench(arguments)
-    if not all(path.exists() for path in (bench.spendbook, bench.workload)):
+    needed = [bench.spendbook, bench.workload] + ([bench.limit] if "limit" in arguments.parts else [])
+    if not all(path.exists() for path in needed):
         bench.build()
     two_cores()
     for part in arguments.parts:
