@@ -52,7 +52,7 @@ def tables(found):
 def against(part, it):
     rounds = it["rounds"]
     bases = ["limit"] if part == "limit" else [name for name in ["spendbook", "profiled"] if name in rounds[0]]
-    yield f"\n**{part}**, {it['lines']:,} lines, medians of {len(rounds)} rounds; how many times the wall time, round by round:\n"
+    yield f"\n**{part}**, {it['lines']:,} lines, commit `{it['commit']}`, medians of {len(rounds)} rounds; how many times the wall time, round by round:\n"
     yield "| | wall | CPU | peak |" + "".join(f" times {NAMES[base]} |" for base in bases) + "\n| --- | --- | --- | --- |" + " --- |" * len(bases)
     for name in rounds[0]:
         times = (f" {times_as_long(rounds, base, name)} |" for base in bases)

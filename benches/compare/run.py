@@ -165,15 +165,18 @@ def environment():
 
 def machine(spendbook, profiled):
     """What figures mean nothing without."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "processor": f"{os.cpu_count()} cores, {model}, {memory:.0f} GiB",
-        "commit": commit,
+        "commit": commit(),
         "binaries": [digest(program) for program in [spendbook, profiled] if program],
     }
+
+
+def commit():
+    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def digest(program):
@@ -208,7 +211,7 @@ def against(bench, stage):
             rounds.append(found)
         print(f"round {run}: " + ", ".join(f"{name} {one['wall']:.2f} s" for name, one in found.items()), flush=True)
     shutil.rmtree(work)
-    bench.keep(stage, {"lines": bench.lines, "rounds": rounds})
+    bench.keep(stage, {"lines": bench.lines, "commit": commit(), "rounds": rounds})
     table(rounds)
 
 
@@ -244,7 +247,7 @@ def limit(bench):
         else:
             rounds.append(found)
     shutil.rmtree(work)
-    bench.keep("limit", {"lines": bench.lines, "rounds": rounds})
+    bench.keep("limit", {"lines": bench.lines, "commit": commit(), "rounds": rounds})
     table(rounds, "limit")
 
 
